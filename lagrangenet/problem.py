@@ -1,0 +1,285 @@
+"""The declaration: a network, its loss and its regularizer as one constrained problem.
+
+    minimize    J = (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Ω(θ)
+    subject to  x_i^k = σ^k(W^k x_i^{k-1} + b^k),    k = 1..N, i = 1..M
+
+A problem is frozen, comparable and hashable, and round-trips through TOML. It holds no data and
+no numbers but the parameters of its functions. It refuses at construction what could not be meant.
+"""
+
+from __future__ import annotations
+
+import operator
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lagrangenet.errors import ProblemError
+from lagrangenet.functions import (
+    ACTIVATIONS,
+    LOSSES,
+    REGULARIZERS,
+    Activation,
+    Choice,
+    Loss,
+    Regularizer,
+)
+
+Named = str | Choice | Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """One layer x^k = σ^k(W^k x^{k-1} + b^k) with W^k of shape (width, previous width).
+
+    Parameters
+    ----------
+    width : int
+        n_k ≥ 1.
+    activation : str or Choice
+        A name such as ``"tanh"``, or an entry with parameters, ``leaky_relu(slope=0.2)``.
+
+    Examples
+    --------
+    >>> Dense(3, "leaky_relu")
+    Dense(3, 'leaky_relu(slope=0.01)')
+    """
+
+    width: int
+    activation: Choice = Choice("identity")
+
+    def __init__(self, width: int, activation: Named = "identity") -> None:
+        object.__setattr__(self, "width", _size(width, "the width of a Dense layer"))
+        object.__setattr__(self, "activation", ACTIVATIONS.choose(activation))
+
+    def __repr__(self) -> str:
+        return f"Dense({self.width}, {str(self.activation)!r})"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A network and its training objective, declared once.
+
+    Parameters
+    ----------
+    inputs : int
+        n_0, the number of features of a sample.
+    layers : sequence of Dense
+        Layers 1..N.
+    loss : str or Choice
+        ℓ, by name.
+    regularizer : Choice, optional
+        Ω with its strength ρ, e.g. ``L2(1e-3)``.
+    name : str, optional
+        A title for reports; not part of the comparison of mathematics, but of equality.
+
+    Raises
+    ------
+    ProblemError
+        For unknown names, sizes below 1, no layer, or a loss without the outputs it needs.
+
+    Examples
+    --------
+    >>> problem = Problem(inputs=2, layers=[Dense(3, "tanh"), Dense(1)], loss="squared_error")
+    >>> problem.widths
+    (2, 3, 1)
+    >>> Problem.from_toml(problem.to_toml()) == problem
+    True
+    """
+
+    inputs: int
+    layers: tuple[Dense, ...]
+    loss: Choice
+    regularizer: Choice | None = None
+    name: str = ""
+
+    def __init__(
+        self,
+        inputs: int,
+        layers: Iterable[Dense],
+        loss: Named,
+        regularizer: Named | None = None,
+        name: str = "",
+    ) -> None:
+        chosen = None if regularizer is None else REGULARIZERS.choose(regularizer)
+        object.__setattr__(self, "inputs", _size(inputs, "the number of inputs"))
+        object.__setattr__(self, "layers", tuple(layers))
+        object.__setattr__(self, "loss", LOSSES.choose(loss))
+        object.__setattr__(self, "regularizer", chosen)
+        object.__setattr__(self, "name", str(name))
+        self._check()
+
+    def _check(self) -> None:
+        if not self.layers:
+            raise ProblemError("a problem needs at least one layer")
+        for k, layer in enumerate(self.layers, 1):
+            if not isinstance(layer, Dense):
+                raise ProblemError(f"layer {k} is {layer!r}; expected a Dense layer")
+        last = self.activations[-1]
+        if self.loss_entry.needs_simplex and not last.simplex:
+            raise ProblemError(
+                f"loss {self.loss.name!r} needs outputs that are positive and sum to one, but "
+                f"layer {self.depth} ends in {last.name!r}; end in 'softmax', or use "
+                "'binary_cross_entropy' on logits"
+            )
+        if self.loss_entry.needs_simplex and self.widths[-1] < 2:
+            raise ProblemError(
+                f"layer {self.depth}: softmax over one output is the constant 1; use at least two "
+                "outputs, or 'binary_cross_entropy' on one logit"
+            )
+
+    # -- what the declaration says, in the paper's symbols -------------------------------------
+
+    @property
+    def depth(self) -> int:
+        """N."""
+        return len(self.layers)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """n_0, ..., n_N."""
+        return (self.inputs, *(layer.width for layer in self.layers))
+
+    @property
+    def activations(self) -> tuple[Activation, ...]:
+        """The entries of σ^1, ..., σ^N."""
+        return tuple(ACTIVATIONS[layer.activation.name] for layer in self.layers)
+
+    @property
+    def loss_entry(self) -> Loss:
+        """The entry of ℓ."""
+        return LOSSES[self.loss.name]
+
+    @property
+    def regularizer_entry(self) -> Regularizer | None:
+        """The entry of Ω, or None."""
+        return None if self.regularizer is None else REGULARIZERS[self.regularizer.name]
+
+    @property
+    def strength(self) -> float:
+        """ρ, zero without a regularizer."""
+        return 0.0 if self.regularizer is None else dict(self.regularizer.parameters)["strength"]
+
+    @property
+    def smooth(self) -> bool:
+        """Whether every function of the problem is differentiable everywhere."""
+        entries = (*self.activations, self.loss_entry, self.regularizer_entry)
+        return all(entry.smooth for entry in entries if entry is not None)
+
+    @property
+    def shapes(self) -> tuple[tuple[tuple[int, int], tuple[int]], ...]:
+        """The shapes of (W^k, b^k) for k = 1..N."""
+        pairs = zip(self.widths, self.widths[1:], strict=False)
+        return tuple(((after, before), (after,)) for before, after in pairs)
+
+    @property
+    def size(self) -> int:
+        """P, the number of parameters."""
+        return sum(after * before + after for (after, before), _ in self.shapes)
+
+    def __str__(self) -> str:
+        middle = "".join(f" → {layer.width} {layer.activation}" for layer in self.layers)
+        penalty = f" + {self.regularizer}" if self.regularizer else ""
+        return f"{self.inputs}{middle}, {self.loss}{penalty}"
+
+    # -- TOML ----------------------------------------------------------------------------------
+
+    def to_toml(self) -> str:
+        """The declaration as TOML text that :meth:`from_toml` reads back."""
+        lines = [f"name = {_quoted(self.name)}"] if self.name else []
+        lines += [f"inputs = {self.inputs}", f"loss = {_inline(self.loss)}"]
+        if self.regularizer:
+            lines.append(f"regularizer = {_inline(self.regularizer)}")
+        for layer in self.layers:
+            lines += ["", "[[layers]]", f"width = {layer.width}"]
+            lines.append(f"activation = {_inline(layer.activation)}")
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str) -> Problem:
+        """Read a declaration; the inverse of :meth:`to_toml`."""
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ProblemError(f"not a TOML problem file: {error}") from None
+        _only(table, {"name", "inputs", "loss", "regularizer", "layers"}, "a problem")
+        for key in ("inputs", "loss", "layers"):
+            if key not in table:
+                raise ProblemError(f"the problem file has no {key!r}")
+        layers = table.pop("layers")
+        if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
+            raise ProblemError("'layers' has to be an array of tables: [[layers]]")
+        return cls(layers=[_layer(k, layer) for k, layer in enumerate(layers, 1)], **table)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Problem:
+        """Read a TOML problem file."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProblemError(f"cannot read the problem file {str(path)!r}: {error}") from None
+        return cls.from_toml(text)
+
+
+def chain(
+    widths: Iterable[int],
+    activation: Named = "tanh",
+    loss: Named = "squared_error",
+    output: Named | None = None,
+    regularizer: Named | None = None,
+    name: str = "",
+) -> Problem:
+    """A chain of dense layers from its widths n_0, ..., n_N.
+
+    Hidden layers take ``activation``; the last takes ``output``, by default the activation that
+    goes with the loss.
+
+    Examples
+    --------
+    >>> str(chain([4, 8, 3], loss="cross_entropy"))
+    '4 → 8 tanh → 3 softmax, cross_entropy'
+    """
+    sizes = list(widths)
+    if len(sizes) < 2:
+        raise ProblemError(f"a chain needs at least two widths, inputs and outputs; got {sizes}")
+    last = LOSSES[LOSSES.choose(loss).name].default_output if output is None else output
+    layers = [Dense(width, activation) for width in sizes[1:-1]] + [Dense(sizes[-1], last)]
+    return Problem(sizes[0], layers, loss, regularizer, name)
+
+
+def _size(value: Any, what: str) -> int:
+    if isinstance(value, bool):
+        raise ProblemError(f"{what} is {value!r}, not a number")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ProblemError(f"{what} is {value!r}, not a whole number") from None
+    if number < 1:
+        raise ProblemError(f"{what} is {number}; it has to be at least 1")
+    return number
+
+
+def _layer(k: int, table: dict[str, Any]) -> Dense:
+    _only(table, {"width", "activation"}, f"layer {k}")
+    if "width" not in table:
+        raise ProblemError(f"layer {k} has no width")
+    return Dense(**table)
+
+
+def _only(table: Mapping[str, object], known: set[str], what: str) -> None:
+    if unknown := sorted(table.keys() - known):
+        raise ProblemError(f"{what} has no key {unknown[0]!r}; known: {', '.join(sorted(known))}")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
+
+
+def _inline(choice: Choice) -> str:
+    if not choice.parameters:
+        return _quoted(choice.name)
+    inner = ", ".join(f"{key} = {value!r}" for key, value in choice.parameters)
+    return f"{{ name = {_quoted(choice.name)}, {inner} }}"

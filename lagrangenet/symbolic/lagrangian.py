@@ -1,0 +1,90 @@
+"""The Lagrangian of the chain with symbolic depth N, widths n(k) and batch M.
+
+    L(x, θ, λ) = J + Σ_k Σ_i ⟨λ_i^k, x_i^k − σ^k(W^k x_i^{k-1} + b^k)⟩
+
+stated once per splitting, as one SymPy expression. Nothing is differentiated here, and nothing
+here knows an activation or a loss by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import sympy as sp
+
+from lagrangenet.errors import DerivationError
+from lagrangenet.symbolic import language as l
+
+Splitting = Literal["activation", "preactivation"]
+
+# Bound indices of the statement; conditions get the free ones of the language.
+_k, _i, _p, _q = sp.symbols("k' i' p' q'", integer=True, positive=True)
+
+
+def affine(layer: sp.Expr, sample: sp.Expr, component: sp.Expr) -> sp.Expr:
+    """(W^k x_i^{k-1} + b^k)_p, what z^k abbreviates."""
+    product = l.W[layer, component, _q] * l.X[layer - 1, sample, _q]
+    return sp.Sum(product, (_q, 1, l.n(layer - 1))) + l.b[layer, component]
+
+
+@dataclass(frozen=True)
+class Lagrangian:
+    """L as a sum: the objective and, for each constraint, its product with its multiplier.
+
+    Attributes
+    ----------
+    splitting : {"activation", "preactivation"}
+        Whether z^k = W^k x^{k-1} + b^k is an abbreviation or a constraint with multiplier μ^k.
+    kinds : tuple of sympy.Symbol
+        The kinds of layer that occur; with several, ``Member(k, kind)`` selects.
+    """
+
+    splitting: Splitting = "activation"
+    kinds: tuple[sp.Symbol, ...] = (l.COMPONENTWISE,)
+
+    def __post_init__(self) -> None:
+        if self.splitting not in get_args(Splitting):
+            known = ", ".join(get_args(Splitting))
+            raise DerivationError(f"unknown splitting {self.splitting!r}; known: {known}")
+
+    @cached_property
+    def objective(self) -> sp.Expr:
+        """J = (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Σ_k Σ_pq ω(W^k_pq)."""
+        loss = l.ell(_i, l.X[l.N, _i, l.STAR], l.n(l.N))
+        penalty = sp.Sum(
+            l.omega(l.W[_k, _p, _q]), (_q, 1, l.n(_k - 1)), (_p, 1, l.n(_k)), (_k, 1, l.N)
+        )
+        return sp.Sum(loss, (_i, 1, l.M)) / l.M + l.rho * penalty
+
+    @cached_property
+    def constraints(self) -> tuple[tuple[sp.Indexed, sp.Expr], ...]:
+        """Pairs (multiplier, residual) at layer k, sample i, component p (primed)."""
+        at = (_k, _i, _p)
+        if self.splitting == "activation":
+            return ((l.lam[at], l.X[at] - self._sigma(lambda r: affine(_k, _i, r))),)
+        linear = l.Z[at] - affine(*at)
+        return (
+            (l.mu[at], linear),
+            (l.lam[at], l.X[at] - self._sigma(lambda r: l.Z[_k, _i, r])),
+        )
+
+    @cached_property
+    def expr(self) -> sp.Expr:
+        """L itself."""
+        over = ((_p, 1, l.n(_k)), (_i, 1, l.M), (_k, 1, l.N))
+        return self.objective + sp.Add(
+            *(sp.Sum(multiplier * residual, *over) for multiplier, residual in self.constraints)
+        )
+
+    def _sigma(self, z: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
+        """σ^k_p of the vector with components z(r), over the kinds that occur."""
+        value = {
+            l.COMPONENTWISE: l.sigma(_k, z(_p)),
+            l.COUPLED: l.sigma_vector(_k, _p, z(l.STAR), l.n(_k)),
+        }
+        if len(self.kinds) == 1:
+            return value[self.kinds[0]]
+        return sp.Add(*(l.Member(_k, kind) * value[kind] for kind in self.kinds))

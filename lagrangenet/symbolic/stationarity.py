@@ -1,0 +1,239 @@
+"""The stationarity (KKT) conditions of a Lagrangian: differentiate, collapse, solve.
+
+SymPy differentiates; :mod:`.collapse` removes the deltas; each condition that is linear with unit
+coefficient in one unknown is solved for it. The table :data:`CONDITIONS` names the conditions and
+says nothing about their content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import sympy as sp
+
+from lagrangenet.errors import DerivationError
+from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic.collapse import Between, collapse
+from lagrangenet.symbolic.lagrangian import Lagrangian, affine
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One stationarity condition ∂L/∂v = 0 at a symbolic layer k.
+
+    Attributes
+    ----------
+    label : str
+        ``S0`` to ``S6``; the same condition has the same label in both splittings.
+    title : str
+        What the condition gives.
+    wrt : sympy.Indexed
+        v.
+    layers : str
+        The layers it holds for: ``all`` (k = 1..N), ``hidden`` (k < N) or ``output`` (k = N).
+    residual : sympy.Expr
+        ∂L/∂v.
+    unknown, solution : sympy.Indexed and sympy.Expr, or None
+        What the condition is solved for; ``residual = unknown − solution``.
+    kind, kind_of : sympy.Symbol and sympy.Expr, or None
+        If several kinds of layer occur: this form holds where layer ``kind_of`` is a ``kind``.
+    """
+
+    label: str
+    title: str
+    wrt: sp.Indexed
+    layers: str
+    residual: sp.Expr
+    unknown: sp.Indexed | None = None
+    solution: sp.Expr | None = None
+    kind: sp.Symbol | None = None
+    kind_of: sp.Expr | None = None
+
+
+@dataclass(frozen=True)
+class _Row:
+    label: str
+    title: str
+    wrt: sp.Indexed
+    layers: str
+    unknown: sp.Indexed | None
+
+
+_state = (l.k, l.i, l.p)
+
+#: label, meaning, differentiated symbol, layers, unknown.
+CONDITIONS = (
+    _Row("S0", "forward pass, linear part", l.mu[_state], "all", l.Z[_state]),
+    _Row("S1", "forward pass", l.lam[_state], "all", l.X[_state]),
+    _Row("S2", "multiplier of the output", l.X[_state], "output", l.lam[_state]),
+    _Row("S3", "backward pass", l.X[_state], "hidden", l.lam[_state]),
+    _Row("S4", "backward pass, through the activation", l.Z[_state], "all", l.mu[_state]),
+    _Row("S5", "gradient of the weights", l.W[l.k, l.p, l.q], "all", None),
+    _Row("S6", "gradient of the biases", l.b[l.k, l.p], "all", None),
+)
+
+_ranges = {
+    l.k: (sp.S.One, l.N),
+    l.i: (sp.S.One, l.M),
+    l.p: (sp.S.One, l.n(l.k)),
+    l.q: (sp.S.One, l.n(l.k - 1)),
+}
+
+
+@cache
+def stationarity(lagrangian: Lagrangian) -> tuple[Condition, ...]:
+    """Derive every condition ∂L/∂v = 0 of a Lagrangian.
+
+    Returns
+    -------
+    tuple of Condition
+        In the order of :data:`CONDITIONS`; those of one label that differ by kind of layer follow
+        each other.
+
+    Examples
+    --------
+    >>> [condition.label for condition in stationarity(Lagrangian("activation"))]
+    ['S1', 'S2', 'S3', 'S5', 'S6']
+    """
+    return tuple(
+        condition
+        for row in CONDITIONS
+        if lagrangian.expr.has(row.wrt.base)
+        for condition in _by_kind(lagrangian, row)
+    )
+
+
+def _by_kind(lagrangian: Lagrangian, row: _Row) -> Iterator[Condition]:
+    derivative = collapse(lagrangian.expr.diff(row.wrt), _ranges)
+    layer = l.N if row.layers == "output" else l.k
+    residual = abbreviate(tidy(_at_layers(derivative, row)))
+    wrt = row.wrt.xreplace({l.k: layer})
+    unknown = None if row.unknown is None else row.unknown.xreplace({l.k: layer})
+    members = residual.atoms(l.Member)
+    if not members:
+        yield _solved(Condition(row.label, row.title, wrt, row.layers, residual, unknown))
+        return
+    (kind_of,) = {member.args[0] for member in members}
+    for kind in lagrangian.kinds:
+        only = residual.xreplace({m: sp.Integer(m.args[1] == kind) for m in members})
+        yield _solved(
+            Condition(
+                row.label, row.title, wrt, row.layers, tidy(only), unknown, None, kind, kind_of
+            )
+        )
+
+
+def _at_layers(derivative: sp.Expr, row: _Row) -> sp.Expr:
+    """Decide the deltas and guards on the layer index for k = N, or for k < N."""
+    if row.layers == "output":
+        derivative = derivative.xreplace({l.k: l.N})
+        ranges = {l.k: (l.N, l.N), l.p: (sp.S.One, l.n(l.N))}
+    else:
+        ranges = {l.k: (sp.S.One, l.N - 1), l.p: (sp.S.One, l.n(l.k))}
+        derivative = derivative.replace(
+            lambda e: isinstance(e, sp.KroneckerDelta) and e.has(l.N), lambda e: sp.S.Zero
+        )
+    decided = derivative.replace(
+        lambda e: isinstance(e, Between), lambda e: _decide(e, ranges, row.label)
+    )
+    if decided.has(sp.KroneckerDelta):
+        raise DerivationError(f"({row.label}) keeps a Kronecker delta: {decided}")
+    return decided
+
+
+def _decide(
+    guard: Between, ranges: dict[sp.Symbol, tuple[sp.Expr, sp.Expr]], label: str
+) -> sp.Expr:
+    """1 or 0 for an Iverson bracket, over the whole range of its index."""
+    lower, value, upper = guard.args
+
+    def at(end: int, expr: sp.Expr) -> sp.Expr:
+        return sp.expand(expr.xreplace({v: limits[end] for v, limits in ranges.items()}))
+
+    if at(0, value - lower).is_nonnegative and at(1, upper - value).is_nonnegative:
+        return sp.S.One
+    if at(1, value - lower).is_negative or at(0, upper - value).is_negative:
+        return sp.S.Zero
+    raise DerivationError(f"({label}) depends on the undecided condition {guard}")
+
+
+def _solved(condition: Condition) -> Condition:
+    """Solve the condition for its unknown, in which it has to be linear with coefficient 1."""
+    if condition.unknown is None:
+        return condition
+    rest = condition.residual - condition.unknown
+    if rest.has(condition.unknown):
+        raise DerivationError(
+            f"({condition.label}) is not linear with unit coefficient in {condition.unknown}"
+        )
+    values = {**vars(condition), "solution": tidy(sp.expand_mul(-rest))}
+    return Condition(**values)
+
+
+def abbreviate(expr: sp.Expr) -> sp.Expr:
+    """Write z^k for W^k x^{k-1} + b^k; the identity is checked at every place.
+
+    Raises
+    ------
+    DerivationError
+        If a function of the preactivation has another argument.
+    """
+
+    def short(node: sp.Expr) -> sp.Expr:
+        position = -1 if isinstance(node, l.Opaque) else -2
+        argument = node.args[position]
+        if not argument.has(l.b):
+            return node
+        (bias,) = (e for e in argument.atoms(sp.Indexed) if e.base == l.b)
+        sample = next(e for e in argument.atoms(sp.Indexed) if e.base == l.X).indices[1]
+        layer, component = bias.indices
+        stated = affine(layer, sample, component)
+        if sp.simplify(argument - stated) != 0 and tidy(argument) != tidy(stated):
+            raise DerivationError(f"{argument} is not the preactivation of layer {layer}")
+        args = list(node.args)
+        args[position] = l.Z[layer, sample, component]
+        return node.func(*args)
+
+    functions = (l.Opaque, l.Coupled, l.Partial)
+    return expr.replace(lambda e: isinstance(e, functions) and e.has(l.b), short)
+
+
+_COMPONENTS = [
+    sp.Symbol(name, integer=True, positive=True) for name in ("q", "r", "s", "t", "u", "v")
+]
+
+
+def tidy(expr: sp.Expr) -> sp.Expr:
+    """Signs and constants out of sums, and readable names for bound indices.
+
+    Samples are called i, components by the first of q, r, s, ... that is free.
+
+    >>> j, m = sp.symbols("j m", integer=True, positive=True)
+    >>> tidy(sp.Sum(-2 * l.b[1, j], (j, 1, m)))
+    -2*Sum(b[1, q], (q, 1, m))
+    """
+    apart = expr.replace(lambda e: isinstance(e, sp.Sum), _with_dummies)
+    return _renamed(apart, frozenset(s for s in apart.free_symbols if isinstance(s, sp.Symbol)))
+
+
+def _with_dummies(total: sp.Sum) -> sp.Sum:
+    """The same sum with bound indices that occur nowhere else."""
+    fresh = {v: sp.Dummy(integer=True, positive=True) for v, *_ in total.limits}
+    return total.func(*(arg.xreplace(fresh) for arg in total.args))
+
+
+def _renamed(expr: sp.Expr, taken: frozenset[sp.Symbol]) -> sp.Expr:
+    if not expr.has(sp.Sum):
+        return expr
+    if not isinstance(expr, sp.Sum):
+        return expr.func(*(_renamed(arg, taken) for arg in expr.args))
+    names: dict[sp.Symbol, sp.Symbol] = {}
+    for v, _, upper in reversed(expr.limits):
+        pool = [l.i] if upper == l.M else _COMPONENTS
+        names[v] = next(s for s in pool if s not in taken and s not in names.values())
+    inner = _renamed(expr.function.xreplace(names), taken | frozenset(names.values()))
+    constant, rest = inner.as_coeff_Mul()
+    limits = [(names[v], a.xreplace(names), b.xreplace(names)) for v, a, b in expr.limits]
+    return constant * sp.Sum(rest, *limits)

@@ -1,0 +1,249 @@
+"""Matrix form: an index expression as a tree of array operations.
+
+The same tree is printed as mathematics (per-sample vectors, :mod:`.printing`) and, after lowering,
+as code (rows are samples). Its nodes are frozen; an axis is the SymPy index that ran over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import sympy as sp
+
+Axes = tuple[sp.Symbol, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """An array-valued expression; ``axes`` are its running indices in storage order."""
+
+    axes: Axes
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """The operands."""
+        found: list[Node] = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Node):
+                found.append(value)
+            elif isinstance(value, tuple):
+                found += [v for v in value if isinstance(v, Node)]
+        return tuple(found)
+
+    def walk(self) -> list[Node]:
+        """This node and all below it."""
+        return [self, *(below for child in self.children for below in child.walk())]
+
+    def map(self, change: Callable[[Node], Node]) -> Node:
+        """Rebuild the tree bottom-up, every node passed through ``change``."""
+        new = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Node):
+                new[field.name] = value.map(change)
+            elif isinstance(value, tuple) and any(isinstance(v, Node) for v in value):
+                new[field.name] = tuple(v.map(change) for v in value)
+        return change(replace(self, **new) if new else self)
+
+
+@dataclass(frozen=True)
+class Ref(Node):
+    """An array of the problem, X^k, W^k, ...; ``layer`` is None where there is none (Y)."""
+
+    name: str
+    layer: sp.Expr | None = None
+
+
+@dataclass(frozen=True)
+class Number(Node):
+    """A number or a scalar symbol (M, ρ, η)."""
+
+    value: sp.Expr
+
+
+@dataclass(frozen=True)
+class Fn:
+    """A function by name: σ^k, ℓ, Ω (with order of differentiation), or ``exp``, ``where``, ``>``."""
+
+    name: str
+    layer: sp.Expr | None = None
+    order: int = 0
+    coupled: bool = False
+
+
+@dataclass(frozen=True)
+class Call(Node):
+    """A function of arrays, componentwise or along the last axis (coupled)."""
+
+    fn: Fn
+    args: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Product(Node):
+    """factors / divisors, componentwise."""
+
+    factors: tuple[Node, ...]
+    divisors: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
+class Total(Node):
+    """Σ terms − Σ minus; printed in this order."""
+
+    plus: tuple[Node, ...]
+    minus: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
+class Power(Node):
+    """base ** exponent with a numeric exponent."""
+
+    base: Node
+    exponent: sp.Expr
+
+
+@dataclass(frozen=True)
+class MatMul(Node):
+    """left @ right: matrices, or matrix and vector, or two vectors (inner product)."""
+
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True)
+class Transposed(Node):
+    """A matrix with its two axes exchanged."""
+
+    arg: Node
+
+
+@dataclass(frozen=True)
+class Outer(Node):
+    """left rightᵀ of two vectors."""
+
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True)
+class Reduced(Node):
+    """The sum (or the maximum) of ``arg`` along the axes that ``axes`` lacks."""
+
+    arg: Node
+    op: str = "sum"
+
+    @property
+    def over(self) -> tuple[int, ...]:
+        """Positions of the axes that are summed."""
+        return tuple(j for j, axis in enumerate(self.arg.axes) if axis not in self.axes)
+
+
+@dataclass(frozen=True)
+class Over(Node):
+    """Σ over an index that is not an axis but a label (samples i, layers k)."""
+
+    index: sp.Symbol
+    lower: sp.Expr
+    upper: sp.Expr
+    arg: Node
+
+
+ONE = Number((), sp.S.One)
+
+
+def scalar(value: sp.Expr | int) -> Number:
+    """A number as a node."""
+    return Number((), sp.sympify(value))
+
+
+def instantiate(node: Node, values: dict[sp.Symbol, sp.Expr]) -> Node:
+    """The tree at a concrete layer: k → 2 in every reference and function."""
+
+    def at(layer: sp.Expr | None) -> sp.Expr | None:
+        return None if layer is None else layer.xreplace(values).doit()
+
+    def change(one: Node) -> Node:
+        if isinstance(one, Ref):
+            return replace(one, layer=at(one.layer))
+        if isinstance(one, Call):
+            return replace(one, fn=replace(one.fn, layer=at(one.fn.layer)))
+        if isinstance(one, Over):
+            return replace(one, lower=at(one.lower), upper=at(one.upper))
+        return one
+
+    return node.map(change)
+
+
+# -- constructors that keep trees in a readable normal form ----------------------------------------
+
+
+def negate(node: Node) -> Node:
+    """−node, by exchanging the signs of a sum where that is possible."""
+    if isinstance(node, Total):
+        return node if not node.minus and not node.plus else _total(node.minus, node.plus, node.axes)
+    if isinstance(node, Number) and node.value.is_number:
+        return scalar(-node.value)
+    return Total(node.axes, (), (node,))
+
+
+def _total(plus: tuple[Node, ...], minus: tuple[Node, ...], axes: Axes) -> Node:
+    if len(plus) == 1 and not minus:
+        return plus[0]
+    return Total(axes, plus, minus)
+
+
+def total(terms: list[Node], axes: Axes) -> Node:
+    """A sum; the signs of its terms are read off them, positive terms stand first."""
+    plus: list[Node] = []
+    minus: list[Node] = []
+    for term in terms:
+        if isinstance(term, Total):
+            plus += term.plus
+            minus += term.minus
+        elif isinstance(term, Number) and term.value.is_negative:
+            minus.append(scalar(-term.value))
+        else:
+            plus.append(term)
+    plus.sort(key=lambda term: isinstance(term, Ref) and term.name == "b")
+    return _total(tuple(plus), tuple(minus), axes)
+
+
+def product(factors: list[Node], divisors: list[Node], axes: Axes) -> Node:
+    """A product with at most one sign, in front of it or inside one of its sums."""
+    sign = 1
+    kept: list[Node] = []
+    for factor in factors:
+        if isinstance(factor, Total) and not factor.plus and len(factor.minus) == 1:
+            sign, factor = -sign, factor.minus[0]
+        if isinstance(factor, Number) and factor.value.is_negative:
+            sign, factor = -sign, scalar(-factor.value)
+        if isinstance(factor, Product):
+            kept += factor.factors
+            divisors = [*divisors, *factor.divisors]
+        elif factor != ONE:
+            kept.append(factor)
+    if sign < 0:
+        for position, factor in enumerate(kept):
+            if isinstance(factor, Total) and factor.minus:
+                kept[position] = negate(factor)
+                sign = 1
+                break
+    kept.sort(key=_rank)
+    whole = kept[0] if len(kept) == 1 and not divisors else Product(
+        axes, tuple(kept) or (ONE,), tuple(divisors)
+    )
+    return whole if sign > 0 else Total(axes, (), (whole,))
+
+
+def _rank(node: Node) -> int:
+    """Reading order in a product: numbers, σ′, multipliers, arrays, the rest."""
+    if isinstance(node, Number):
+        return 0
+    if isinstance(node, Call) and node.fn.order:
+        return 1
+    if isinstance(node, Ref):
+        return 2 if node.name in {"lambda", "mu"} else 3
+    return 4
