@@ -198,6 +198,9 @@ class Catalogue(Mapping[str, E], Generic[E]):
             known = ", ".join(sorted(self._entries))
             raise ProblemError(f"unknown {self.kind} {name!r}; known: {known}") from None
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 

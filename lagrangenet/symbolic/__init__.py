@@ -1,0 +1,1 @@
+"""The Lagrangian and its stationarity conditions, derived once for symbolic depth."""

@@ -37,7 +37,7 @@ def contract(expr: sp.Expr, axes: Axes, labels: Iterable[sp.Symbol] = ()) -> Nod
     >>> q, n = l.q, l.n(l.k - 1)
     >>> expr = sp.Sum(l.W[l.k, l.p, q] * l.X[l.k - 1, l.i, q], (q, 1, n))
     >>> text(contract(expr, (l.p,), labels=(l.i,)))
-    'W^k x_i^{k-1}'
+    'W^k x_i^{k−1}'
     """
     wanted = tuple(axis for axis in axes if axis not in set(labels))
     node = _Contraction(tuple(labels)).build(expr, wanted)
@@ -83,7 +83,7 @@ class _Contraction:
             return self._product([expr], wanted)
         if isinstance(expr, sp.Pow) and expr.exp.is_number:
             return self._power(expr, wanted)
-        if expr.is_number or expr in (l.M, l.rho, l.eta):
+        if expr.is_number or expr == l.M or (expr.is_Symbol and not expr.is_integer):
             return t.scalar(expr)
         return self._call(expr, wanted)
 
@@ -102,6 +102,11 @@ class _Contraction:
         return t.Power(base.axes, base, expr.exp)
 
     def _call(self, expr: sp.Expr, wanted: Axes) -> Node:
+        if isinstance(expr, l.LogSumExp):
+            component = sp.Dummy("r", integer=True, positive=True)
+            arg = self.build(expr.args[0].xreplace({l.STAR: component}), wanted)
+            kept = tuple(axis for axis in arg.axes if axis != component)
+            return t.Call(kept, Fn("logsumexp", coupled=True), (arg,))
         fn, arguments = self._function(expr)
         args = tuple(self.build(arg, wanted) for arg in arguments)
         axes = _union(args, wanted)
@@ -124,6 +129,8 @@ class _Contraction:
             component = labels[-1] if labels else l.STAR
             fn = Fn(expr.name, layer, order, coupled=True)
             return fn, (body.xreplace({l.STAR: component}),)
+        if isinstance(expr, l.Where):
+            return Fn("where"), expr.args
         if isinstance(expr, sp.Piecewise):
             (value, condition), (other, last) = expr.args
             if last is not sp.true:
@@ -141,11 +148,8 @@ class _Contraction:
         raise DerivationError(f"no array form for {type(expr).__name__}: {expr}")
 
     def _sum(self, expr: sp.Sum, wanted: Axes) -> Node:
-        if isinstance(expr.function, sp.Add) and any(v in self.labels for v, *_ in expr.limits):
-            pass  # Σ_i (a + b) stays one sum over the label
-        elif isinstance(expr.function, sp.Add):
-            parts = [sp.Sum(arg, *expr.limits) for arg in expr.function.args]
-            nodes = [self.build(part, wanted) for part in parts]
+        if isinstance(expr.function, sp.Add) and not self._componentwise(expr.function, wanted):
+            nodes = [self.build(sp.Sum(arg, *expr.limits), wanted) for arg in expr.function.args]
             return t.total(nodes, _union(nodes, wanted))
         bound = [v for v, *_ in expr.limits]
         node = self._product([expr.function], wanted, [v for v in bound if v not in self.labels])
@@ -154,6 +158,10 @@ class _Contraction:
                 node = _pull_sign(lambda inner, v=v, a=lower, b=upper: t.Over(  # type: ignore[misc]
                     inner.axes, v, a, b, inner), node)
         return node
+
+    def _componentwise(self, total: sp.Add, wanted: Axes) -> bool:
+        """Whether all terms run over the same axes, so that one reduction sums them all."""
+        return len({frozenset(self.build(arg, wanted).axes) for arg in total.args}) == 1
 
     def _product(self, factors: list[sp.Expr], wanted: Axes, bound: Iterable[sp.Symbol] = ()) -> Node:
         above: list[Node] = []

@@ -98,6 +98,20 @@ class Partial(sp.Function):
         raise NotImplementedError(f"second derivative of the coupled function {self.name!r}")
 
 
+class Where(sp.Function):
+    """``Where(c, a, b)``: a if c, otherwise b. ``Sum`` would pull a Piecewise out of a product."""
+
+    nargs = (3,)
+    is_real = True
+
+
+class LogSumExp(sp.Function):
+    """log Σ_r exp(v_r): arguments ``(v_STAR, n)``; what log(softmax) is written with."""
+
+    nargs = (2,)
+    is_real = True
+
+
 _classes: dict[tuple[type, str, int], Any] = {}
 
 

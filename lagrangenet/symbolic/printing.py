@@ -104,8 +104,8 @@ class _IndexWriter(_Writer):
             return style.power(base, self.scalar(expr.exp)[0]), _POW
         if isinstance(expr, sp.KroneckerDelta):
             return style.script("δ", "".join(self.write(a)[0] for a in expr.args)), _ATOM
-        if isinstance(expr, sp.Piecewise):
-            (value, condition), (other, _) = expr.args
+        if isinstance(expr, l.Where):
+            condition, value, other = expr.args
             written = (self.write(e)[0] for e in (value, condition, other))
             return style.cases(*written), _ATOM
         if isinstance(expr, sp.core.relational.Relational):
@@ -149,7 +149,7 @@ class _IndexWriter(_Writer):
         product = self.style.dot.join(factors)
         if not below:
             return product, _MUL
-        return self.style.quotient(product, divisor, compound=True), _MUL
+        return self.style.quotient(product, divisor, len(above) > 1 or len(below) > 1), _MUL
 
     def _function(self, expr: sp.Function) -> str:
         style = self.style
@@ -261,7 +261,8 @@ class _MatrixWriter(_Writer):
         below = self.style.dot.join(self.at_least(self.write(d), _POW) for d in node.divisors)
         if all(not d.axes for d in node.divisors) and arrays:
             return self.style.dot.join([self.style.reciprocal(below), above]), _MUL
-        return self.style.quotient(above, below, compound=True), _MUL
+        compound = len(arrays) > 1 or len(node.divisors) > 1
+        return self.style.quotient(above, below, compound), _MUL
 
     def _total(self, node: t.Total) -> Piece:
         terms = [(True, self.write(p)) for p in node.plus] + [(False, self.write(m)) for m in node.minus]

@@ -206,7 +206,7 @@ _COMPONENTS = [
 
 
 def tidy(expr: sp.Expr) -> sp.Expr:
-    """Signs and constants out of sums, and readable names for bound indices.
+    """Factors that do not depend on the index out of sums, and readable names for bound indices.
 
     Samples are called i, components by the first of q, r, s, ... that is free.
 
@@ -231,9 +231,9 @@ def _renamed(expr: sp.Expr, taken: frozenset[sp.Symbol]) -> sp.Expr:
         return expr.func(*(_renamed(arg, taken) for arg in expr.args))
     names: dict[sp.Symbol, sp.Symbol] = {}
     for v, _, upper in reversed(expr.limits):
-        pool = [l.i] if upper == l.M else _COMPONENTS
+        pool = {l.M: [l.i], l.N: [l.k]}.get(upper, _COMPONENTS)
         names[v] = next(s for s in pool if s not in taken and s not in names.values())
     inner = _renamed(expr.function.xreplace(names), taken | frozenset(names.values()))
-    constant, rest = inner.as_coeff_Mul()
+    constant, rest = inner.as_independent(*names.values(), as_Add=False)
     limits = [(names[v], a.xreplace(names), b.xreplace(names)) for v, a, b in expr.limits]
     return constant * sp.Sum(rest, *limits)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 KKT: Mapping[str, tuple[str, str]] = {
     "X": ("x", "x"),
     "Z": ("z", "z"),
+    "S": ("s", "s"),
     "W": ("W", "W"),
     "b": ("b", "b"),
     "Y": ("y", "y"),
@@ -76,6 +77,10 @@ class Text:
         """above/below where either may be a product."""
         return self.fraction(*(f"({e})" if compound and " " in e else e for e in (above, below)))
 
+    def derivative(self, above: str, below: str) -> str:
+        """∂above/∂below."""
+        return self.fraction(self.partial + above, self.partial + below)
+
     def total(self, index: str, lower: str, upper: str, body: str) -> str:
         """A sum over an index."""
         return f"Σ_{{{index}={lower}}}^{{{upper}}} {body}"
@@ -95,6 +100,14 @@ class Text:
     def cases(self, value: str, condition: str, other: str) -> str:
         """value if condition, otherwise other."""
         return f"({value} if {condition} else {other})"
+
+
+@dataclass(frozen=True)
+class Brief(Text):
+    """Plain Unicode for comments in code: sums without their limits."""
+
+    def total(self, index: str, lower: str, upper: str, body: str) -> str:
+        return f"Σ_{index} {body}"
 
 
 @dataclass(frozen=True)
@@ -149,3 +162,4 @@ class LaTeX(Text):
 
 
 STYLES: Mapping[str, Text] = {"text": Text(), "latex": LaTeX()}
+BRIEF = Brief()

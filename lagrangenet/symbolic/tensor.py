@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cache
 
 import sympy as sp
 
 Axes = tuple[sp.Symbol, ...]
+
+
+@cache
+def _fields(kind: type[Node]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 @dataclass(frozen=True)
@@ -24,8 +30,8 @@ class Node:
     def children(self) -> tuple[Node, ...]:
         """The operands."""
         found: list[Node] = []
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in _fields(type(self)):
+            value = getattr(self, name)
             if isinstance(value, Node):
                 found.append(value)
             elif isinstance(value, tuple):
@@ -39,12 +45,12 @@ class Node:
     def map(self, change: Callable[[Node], Node]) -> Node:
         """Rebuild the tree bottom-up, every node passed through ``change``."""
         new = {}
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in _fields(type(self)):
+            value = getattr(self, name)
             if isinstance(value, Node):
-                new[field.name] = value.map(change)
+                new[name] = value.map(change)
             elif isinstance(value, tuple) and any(isinstance(v, Node) for v in value):
-                new[field.name] = tuple(v.map(change) for v in value)
+                new[name] = tuple(v.map(change) for v in value)
         return change(replace(self, **new) if new else self)
 
 
@@ -162,8 +168,12 @@ def scalar(value: sp.Expr | int) -> Number:
 def instantiate(node: Node, values: dict[sp.Symbol, sp.Expr]) -> Node:
     """The tree at a concrete layer: k → 2 in every reference and function."""
 
+    done: dict[sp.Expr | None, sp.Expr | None] = {None: None}
+
     def at(layer: sp.Expr | None) -> sp.Expr | None:
-        return None if layer is None else layer.xreplace(values).doit()
+        if layer not in done:
+            done[layer] = layer.xreplace(values)
+        return done[layer]
 
     def change(one: Node) -> Node:
         if isinstance(one, Ref):
@@ -173,6 +183,28 @@ def instantiate(node: Node, values: dict[sp.Symbol, sp.Expr]) -> Node:
         if isinstance(one, Over):
             return replace(one, lower=at(one.lower), upper=at(one.upper))
         return one
+
+    return node.map(change)
+
+
+def same_shape(node: Node) -> Node:
+    """The tree with its axes renamed by position, so that equal computations compare equal."""
+    order: dict[sp.Symbol, sp.Symbol] = {}
+    for one in node.walk():
+        for axis in one.axes:
+            order.setdefault(axis, sp.Symbol(f"axis{len(order)}"))
+
+    return node.map(lambda one: replace(one, axes=tuple(order[axis] for axis in one.axes)))
+
+
+def substituted(node: Node, known: dict[Node, Ref]) -> Node:
+    """Put a reference in place of every subtree that computes the same; keys are ``same_shape``."""
+
+    def change(one: Node) -> Node:
+        if not one.children:
+            return one
+        found = known.get(same_shape(one))
+        return one if found is None else replace(found, axes=one.axes)
 
     return node.map(change)
 
@@ -231,11 +263,25 @@ def product(factors: list[Node], divisors: list[Node], axes: Axes) -> Node:
                 kept[position] = negate(factor)
                 sign = 1
                 break
+    cases = [f for f in kept if isinstance(f, Call) and f.fn.name == "where"]
+    if len(cases) == 1 and not divisors and len(kept) > 1:
+        whole: Node = _into_branches(cases[0], [f for f in kept if f is not cases[0]], axes)
+        return whole if sign > 0 else Total(axes, (), (whole,))
     kept.sort(key=_rank)
-    whole = kept[0] if len(kept) == 1 and not divisors else Product(
-        axes, tuple(kept) or (ONE,), tuple(divisors)
-    )
+    if len(kept) == 1 and not divisors:
+        whole = kept[0]
+    else:
+        whole = Product(axes, tuple(kept) or (ONE,), tuple(divisors))
     return whole if sign > 0 else Total(axes, (), (whole,))
+
+
+def _into_branches(cases: Call, rest: list[Node], axes: Axes) -> Node:
+    """rest · (a if c else b) as (rest · a if c else rest · b): no array of constants is made."""
+    condition, *values = cases.args
+    branches = (
+        scalar(0) if value == scalar(0) else product([*rest, value], [], axes) for value in values
+    )
+    return Call(axes, cases.fn, (condition, *branches))
 
 
 def _rank(node: Node) -> int:
@@ -246,4 +292,6 @@ def _rank(node: Node) -> int:
         return 1
     if isinstance(node, Ref):
         return 2 if node.name in {"lambda", "mu"} else 3
+    if isinstance(node, Call):
+        return 3
     return 4

@@ -1,0 +1,1 @@
+"""Printers of the intermediate representation: one per target."""

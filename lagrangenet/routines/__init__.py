@@ -1,0 +1,1 @@
+"""From stationarity conditions to routines: an intermediate representation with provenance."""

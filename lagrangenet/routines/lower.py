@@ -1,0 +1,330 @@
+"""Lowering: the conditions of a derivation, at the layers of a problem, as routines.
+
+∂L/∂λ = 0 becomes ``forward``, ∂L/∂x = 0 (and ∂L/∂z = 0) ``backward``, ∂L/∂W and ∂L/∂b ``gradient``
+and ``update``; the objective becomes ``loss``. These come from the preactivation splitting, in
+which every condition is one step. ``residuals`` evaluates ∇L of the activation splitting at any
+point, feasible or not; there σ′ is a function of z^k, never of x^k.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import sympy as sp
+
+from lagrangenet.functions import LOSSES, Choice
+from lagrangenet.problem import Problem
+from lagrangenet.routines.ir import (
+    GRADIENTS,
+    MULTIPLIERS,
+    RESIDUALS,
+    STATES,
+    THETA,
+    Argument,
+    Assign,
+    Program,
+    Routine,
+    ref,
+)
+from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic import tensor as t
+from lagrangenet.symbolic.concrete import concrete, log_of_output, simple
+from lagrangenet.symbolic.contraction import contract
+from lagrangenet.symbolic.derivation import Derivation, matrix_form
+from lagrangenet.symbolic.printing import text
+from lagrangenet.symbolic.stationarity import Condition, tidy
+from lagrangenet.symbolic.styles import BRIEF
+from lagrangenet.symbolic.tensor import Fn, Node, instantiate
+
+_theta = Argument("theta", THETA)
+_states = Argument("states", STATES)
+_multipliers = Argument("multipliers", MULTIPLIERS)
+_gradients = Argument("gradients", GRADIENTS)
+_X, _Y, _eta = Argument("X"), Argument("Y"), Argument("eta")
+
+
+def lower(derivation: Derivation) -> Program:
+    """All routines of a derivation's problem.
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> program = lower(Derivation(chain([2, 3, 1])))
+    >>> [routine.name for routine in program.routines]
+    ['forward', 'loss', 'backward', 'gradient', 'update', 'residuals']
+    >>> [line.labels for line in program.routine("backward").body]
+    [('S2',), ('S4',), ('S3',), ('S4',)]
+    """
+    problem = derivation.problem
+    if problem is None:
+        raise ValueError("the generic chain has no code; derive a problem")
+    steps = _Lowering(problem, derivation.split("preactivation"))
+    point = _Lowering(problem, derivation.split("activation"))
+    return Program(
+        problem,
+        (
+            Routine("forward", "States z^k, x^k, from ∂L/∂λ^k = 0 (S1) and ∂L/∂μ^k = 0 (S0).",
+                    (_theta, _X), steps.forward(), STATES),
+            Routine("loss", "J = (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Ω(θ).",
+                    (_theta, _states, _Y), steps.loss(), ref("J", None)),
+            Routine("backward", "Multipliers μ^k, λ^k, from ∂L/∂x^k = 0 (S2, S3) and "
+                    "∂L/∂z^k = 0 (S4).", (_theta, _states, _Y), steps.backward(), MULTIPLIERS),
+            Routine("gradient", "∂L/∂W^k (S5) and ∂L/∂b^k (S6): the gradient of J, given x and λ.",
+                    (_theta, _X, _states, _multipliers), steps.gradient(), GRADIENTS),
+            Routine("update", "One step of gradient descent with step size eta.",
+                    (_theta, _gradients, _eta), steps.update(), THETA),
+            Routine("residuals", "∇L at any x, λ, θ: ∂L/∂λ^k (S1), ∂L/∂x^k (S2, S3), ∂L/∂W^k (S5), "
+                    "∂L/∂b^k (S6).", (_theta, _X, _states, _multipliers, _Y), point.residuals(),
+                    RESIDUALS),
+        ),
+    )  # fmt: skip
+
+
+class _Lowering:
+    """The conditions of one splitting at the layers of one problem."""
+
+    def __init__(self, problem: Problem, derivation: Derivation) -> None:
+        self.problem = problem
+        self.derivation = derivation
+        self.depth = problem.depth
+
+    # -- routines ------------------------------------------------------------------------------
+
+    def forward(self) -> tuple[Assign, ...]:
+        layers = range(1, self.depth + 1)
+        return tuple(self.solved(label, k) for k in layers for label in ("S0", "S1"))
+
+    def backward(self) -> tuple[Assign, ...]:
+        body = [self.solved("S2", self.depth), self.at_output()]
+        for k in range(self.depth - 1, 0, -1):
+            body += [self.solved("S3", k), self.solved("S4", k)]
+        return tuple(body)
+
+    def gradient(self) -> tuple[Assign, ...]:
+        layers = range(1, self.depth + 1)
+        return tuple(self.residual(label, k) for k in layers for label in ("S5", "S6"))
+
+    def residuals(self) -> tuple[Assign, ...]:
+        body: list[Assign] = []
+        known: dict[Node, t.Ref] = {}
+        for k in range(1, self.depth + 1):
+            for line in self.abbreviations(k):
+                value = t.substituted(line.value, known)
+                known[t.same_shape(value)] = line.target
+                body.append(replace(line, value=value))
+        for k in range(1, self.depth + 1):
+            along = "S2" if k == self.depth else "S3"
+            for label in ("S1", along, "S5", "S6"):
+                line = self.residual(label, k)
+                body.append(replace(line, value=t.substituted(line.value, known)))
+        return tuple(body)
+
+    def abbreviations(self, k: int) -> list[Assign]:
+        """What the residuals at layer k share: z, σ(z) and σ′(z)ᵀ λ, at any point (x, λ, θ)."""
+        lines = []
+        lifted = self.derivation.split("preactivation")
+        for name, label in (("Z", "S0"), ("S", "S1"), ("mu", "S4")):
+            condition = lifted.condition(label, k)
+            assert condition.solution is not None
+            value = self.value(condition, condition.solution, k, False)
+            target = ref(name, k, (l.i, l.p))
+            if not isinstance(value, t.Ref):
+                formula = self.formula(condition, k).split(" = ", 1)[1]
+                lines.append(Assign(target, value, (label,), k, f"{_math(target)} = {formula}"))
+        return lines
+
+    def update(self) -> tuple[Assign, ...]:
+        body = []
+        for k in range(1, self.depth + 1):
+            for name, gradient, axes in (("W", "dW", (l.p, l.q)), ("b", "db", (l.p,))):
+                old, slope = ref(name, k, axes), ref(gradient, k, axes)
+                step = t.product([t.scalar(l.eta), slope], [], axes)
+                value = t.total([old, t.negate(step)], axes)
+                formula = f"{_math(old)} ← {_math(old)} − η ∂L/∂{_math(old)}"
+                body.append(Assign(old, value, ("step",), k, formula))
+        return tuple(body)
+
+    def loss(self) -> tuple[Assign, ...]:
+        """J: its data term, then what every layer adds."""
+        problem = self.problem
+        written = self.concrete(self.derivation.lagrangian.objective, problem.layers[-1].activation)
+        written = log_of_output(written, problem.layers[-1].activation)
+        deep = [term for term in sp.Add.make_args(written) if _layer_index(term) is not None]
+        total = ref("J", None)
+        data = contract(simple(sp.Add(*(e for e in sp.Add.make_args(written) if e not in deep))), ())
+        at_output = {l.N: sp.Integer(self.depth), l.k: sp.Integer(self.depth)}
+        node = self.named(instantiate(data, at_output))
+        body = [Assign(total, node, ("J",), self.depth, "J = (1/M) Σ_i ℓ(y_i, x_i^N)")]
+        for k in range(1, self.depth + 1):
+            for term in deep:
+                value = self.named(contract(_without_layer_sum(term, k), ()))
+                formula = f"+ ρ Ω({_math(ref('W', k))})"
+                body.append(Assign(total, t.total([total, value], ()), ("J",), k, formula))
+        return tuple(body)
+
+    # -- one condition at one layer ------------------------------------------------------------
+
+    def solved(self, label: str, k: int) -> Assign:
+        """The unknown of a condition, from its solution."""
+        condition = self.derivation.condition(label, k)
+        assert condition.unknown is not None and condition.solution is not None
+        value = self.value(condition, condition.solution, k, True)
+        target = self.array(matrix_form(condition.unknown, condition, batch=True), k)
+        return Assign(target, value, (label,), k, self.formula(condition, k))
+
+    def residual(self, label: str, k: int) -> Assign:
+        """∂L/∂v itself, as the array named after v."""
+        condition = self.derivation.condition(label, k)
+        through_value = self.derivation.splitting == "preactivation"
+        value = self.value(condition, condition.residual, k, through_value)
+        axes = condition.wrt.indices[1:]
+        names = {"S1": "r_lambda", "S2": "r_x", "S3": "r_x", "S5": "dW", "S6": "db"}
+        target = ref(names[label], k, axes)
+        return Assign(target, value, (label,), k, self.formula(condition, k, as_residual=True))
+
+    def at_output(self) -> Assign:
+        """(S4) at the output, with (S2) put in where λ^N has a pole that cancels.
+
+        ∂ℓ/∂x^N of the cross-entropy is y/x; in J_σᵀ λ^N the quotient cancels. The labels' property
+        Σ_p y_p = 1 is used here, and only here.
+        """
+        output = self.derivation.condition("S2", self.depth)
+        through = self.derivation.condition("S4", self.depth)
+        choice = self.problem.layers[-1].activation
+        assert output.solution is not None and through.solution is not None
+        multiplier = self.concrete(output.solution, choice)
+        if not any(e.exp.is_negative and e.base.has(l.X) for e in multiplier.atoms(sp.Pow)):
+            return self.solved("S4", self.depth)
+
+        def lam_at(e: sp.Indexed) -> sp.Expr:
+            return multiplier.xreplace({l.p: e.indices[2]})
+
+        last = self.concrete(through.solution, choice).xreplace({l.k: l.N})
+        fused = last.replace(lambda e: isinstance(e, sp.Indexed) and e.base == l.lam, lam_at)
+        fused = tidy(sp.expand(fused))
+        if LOSSES[self.problem.loss.name].labels == "distribution":
+            fused = fused.replace(_is_sum_of_labels, lambda e: sp.S.One)
+        node = contract(simple(fused), (l.i, l.p))
+        formula = text(instantiate(contract(simple(fused), (l.p,), (l.i,)), self.output), labels="")
+        target = ref("mu", self.depth, (l.i, l.p))
+        value = self.named(instantiate(node, self.output))
+        return Assign(target, value, ("S2", "S4"), self.depth, f"{_math(target)} = {formula}")
+
+    # -- pieces --------------------------------------------------------------------------------
+
+    @property
+    def output(self) -> dict[sp.Symbol, sp.Expr]:
+        return {l.N: sp.Integer(self.depth), l.k: sp.Integer(self.depth)}
+
+    def choice(self, condition: Condition, k: int) -> Choice:
+        """The activation of the layer whose σ occurs in a condition."""
+        shift = 1 if condition.label == "S3" else 0
+        return self.problem.layers[min(k + shift, self.depth) - 1].activation
+
+    def concrete(self, expr: sp.Expr, choice: Choice, through_value: bool = True) -> sp.Expr:
+        return _concrete(expr, choice, self.problem.loss, self.problem.regularizer, through_value)
+
+    def value(self, condition: Condition, expr: sp.Expr, k: int, through_value: bool) -> Node:
+        template = _template(
+            expr,
+            condition.wrt.indices[1:],
+            self.choice(condition, k),
+            self.problem.loss,
+            self.problem.regularizer,
+            through_value,
+        )
+        return self.named(instantiate(template, {l.k: sp.Integer(k), l.N: sp.Integer(self.depth)}))
+
+    def array(self, node: Node, k: int) -> t.Ref:
+        found = instantiate(node, {l.k: sp.Integer(k), l.N: sp.Integer(self.depth)})
+        assert isinstance(found, t.Ref)
+        return found
+
+    def named(self, node: Node) -> Node:
+        """σ^k by the name of its activation; divisors that may underflow kept positive."""
+        simplex = self.problem.loss_entry.needs_simplex
+
+        def change(one: Node) -> Node:
+            if isinstance(one, t.Call) and one.fn.name == "sigma":
+                choice = self.problem.layers[int(one.fn.layer) - 1].activation
+                parameters = tuple(t.scalar(sp.Float(v)) for _, v in choice.parameters)
+                return replace(one, fn=Fn(choice.name, coupled=one.fn.coupled),
+                               args=(*one.args, *parameters))  # fmt: skip
+            if isinstance(one, t.Product) and simplex:
+                return replace(one, divisors=tuple(_positive(d) for d in one.divisors))
+            return one
+
+        return node.map(change)
+
+    def formula(self, condition: Condition, k: int, as_residual: bool = False) -> str:
+        values = {l.k: sp.Integer(k), l.N: sp.Integer(self.depth)}
+        template, head = _formula(condition, as_residual, self.problem.regularizer is not None)
+        labels = "i" if any(isinstance(n, t.Over) for n in template.walk()) else ""
+        right = text(instantiate(template, values), BRIEF, labels)
+        left = text(instantiate(head, values), BRIEF, labels)
+        if as_residual or condition.unknown is None:
+            left = f"∂L/∂{left}"
+        return f"{left} = {right}"
+
+
+@cache
+def _concrete(
+    expr: sp.Expr, choice: Choice, loss: Choice, regularizer: Choice | None, through_value: bool
+) -> sp.Expr:
+    return concrete(expr, choice, loss, regularizer, through_value)
+
+
+@cache
+def _template(
+    expr: sp.Expr,
+    axes: t.Axes,
+    choice: Choice,
+    loss: Choice,
+    regularizer: Choice | None,
+    through_value: bool,
+) -> Node:
+    """A condition as array operations at symbolic k; one for all layers of the same functions."""
+    return contract(_concrete(expr, choice, loss, regularizer, through_value), axes)
+
+
+@cache
+def _formula(condition: Condition, as_residual: bool, regularized: bool) -> tuple[Node, Node]:
+    solved = condition.unknown is not None and not as_residual
+    right = condition.solution if solved else condition.residual
+    left = condition.unknown if solved else condition.wrt
+    if not regularized:
+        right = right.xreplace({l.rho: sp.S.Zero})
+    return matrix_form(right, condition), matrix_form(left, condition)
+
+
+def _math(array: t.Ref) -> str:
+    return text(array, labels="")
+
+
+def _positive(node: Node) -> Node:
+    if isinstance(node, t.Ref) and node.name == "X":
+        return t.Call(node.axes, Fn("positive"), (node,))
+    return node
+
+
+def _is_sum_of_labels(e: sp.Expr) -> bool:
+    return isinstance(e, sp.Sum) and isinstance(e.function, sp.Indexed) and e.function.base == l.Y
+
+
+def _layer_index(term: sp.Expr) -> sp.Symbol | None:
+    """The bound layer index of a term such as ρ Σ_k ..., or None."""
+    limits = [limit for e in term.atoms(sp.Sum) for limit in e.limits]
+    return next((v for v, _, upper in limits if upper == l.N), None)
+
+
+def _without_layer_sum(term: sp.Expr, k: int) -> sp.Expr:
+    """The summand of Σ_k at layer k."""
+
+    def at(e: sp.Sum) -> sp.Expr:
+        (layer,) = (v for v, _, upper in e.limits if upper == l.N)
+        rest = [limit for limit in e.limits if limit[0] != layer]
+        inner = sp.Sum(e.function, *rest) if rest else e.function
+        return inner.xreplace({layer: sp.Integer(k)})
+
+    return term.replace(lambda e: isinstance(e, sp.Sum) and _layer_index(e) is not None, at)
