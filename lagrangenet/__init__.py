@@ -1,1 +1,46 @@
-"""Neural networks as constrained optimization."""
+"""Neural networks as constrained optimization: derived KKT conditions, code, and a certificate.
+
+    minimize (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Ω(θ)   subject to   x^k = σ^k(W^k x^{k-1} + b^k)
+
+``derive`` states the Lagrangian and its stationarity conditions, ``generate`` turns them into
+routines, ``verify`` checks those routines against independent oracles.
+"""
+
+from importlib.metadata import version
+
+from lagrangenet.errors import (
+    DataError,
+    DerivationError,
+    LagrangenetError,
+    MissingExtra,
+    ProblemError,
+)
+from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS
+from lagrangenet.functions.regularizers import L2
+from lagrangenet.problem import Dense, Problem, chain
+from lagrangenet.runtime import Routines, generate
+from lagrangenet.symbolic.derivation import Derivation, derive
+from lagrangenet.verify import Certificate, verify
+
+__version__ = version("lagrangenet")
+
+__all__ = [
+    "ACTIVATIONS",
+    "L2",
+    "LOSSES",
+    "REGULARIZERS",
+    "Certificate",
+    "DataError",
+    "Dense",
+    "Derivation",
+    "DerivationError",
+    "LagrangenetError",
+    "MissingExtra",
+    "Problem",
+    "ProblemError",
+    "Routines",
+    "chain",
+    "derive",
+    "generate",
+    "verify",
+]

@@ -214,14 +214,18 @@ def tidy(expr: sp.Expr) -> sp.Expr:
     >>> tidy(sp.Sum(-2 * l.b[1, j], (j, 1, m)))
     -2*Sum(b[1, q], (q, 1, m))
     """
-    apart = expr.replace(lambda e: isinstance(e, sp.Sum), _with_dummies)
+    apart = with_dummies(expr)
     return _renamed(apart, frozenset(s for s in apart.free_symbols if isinstance(s, sp.Symbol)))
 
 
-def _with_dummies(total: sp.Sum) -> sp.Sum:
-    """The same sum with bound indices that occur nowhere else."""
-    fresh = {v: sp.Dummy(integer=True, positive=True) for v, *_ in total.limits}
-    return total.func(*(arg.xreplace(fresh) for arg in total.args))
+def with_dummies(expr: sp.Expr) -> sp.Expr:
+    """The same expression with bound indices that occur nowhere else: safe to substitute into."""
+
+    def fresh(total: sp.Sum) -> sp.Sum:
+        names = {v: sp.Dummy(integer=True, positive=True) for v, *_ in total.limits}
+        return total.func(*(arg.xreplace(names) for arg in total.args))
+
+    return expr.replace(lambda e: isinstance(e, sp.Sum), fresh)
 
 
 def _renamed(expr: sp.Expr, taken: frozenset[sp.Symbol]) -> sp.Expr:

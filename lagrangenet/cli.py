@@ -1,0 +1,326 @@
+"""The command line: ``lagrangenet verify``, ``derive`` and ``generate``.
+
+Exit status: 0 agreed (or done), 1 disagreed, 2 bad input, 3 a defect of this package. Results go
+to standard output, progress to standard error and only on a terminal.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from lagrangenet.errors import DataError, LagrangenetError, ProblemError
+from lagrangenet.experiments.data import DATASETS, Dataset, load_dataset, read_csv
+from lagrangenet.functions import ACTIVATIONS, LOSSES
+from lagrangenet.functions.regularizers import L2
+from lagrangenet.problem import Problem, chain
+from lagrangenet.report.terminal import certificate_view, derivation_text
+from lagrangenet.runtime import generate as generate_routines
+from lagrangenet.symbolic.derivation import derive as derive_problem
+from lagrangenet.verify import Certificate
+from lagrangenet.verify import verify as verify_problem
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Neural networks as constrained optimization: KKT conditions, code, and a certificate.",
+    epilog="Exit status: 0 agreed, 1 disagreed, 2 bad input, 3 a defect of lagrangenet itself.",
+)
+
+
+class Splitting(StrEnum):
+    """The two splittings, as the command line names them."""
+
+    activation = "activation"
+    preactivation = "preactivation"
+
+
+class Form(StrEnum):
+    """Forms of an equation."""
+
+    index = "index"
+    matrix = "matrix"
+    batch = "batch"
+
+
+class Format(StrEnum):
+    """Formats of a derivation."""
+
+    text = "text"
+    latex = "latex"
+    markdown = "markdown"
+
+
+ProblemFile = Annotated[
+    Path | None, typer.Option("--problem", metavar="FILE.toml", help="A problem file.")
+]
+Layers = Annotated[
+    str | None,
+    typer.Option(metavar="n0,n1,...", help="Widths of a chain, inputs first: 64,16,10."),
+]
+Activation = Annotated[
+    str, typer.Option(help=f"Of the hidden layers: {', '.join(ACTIVATIONS)}.")
+]
+Output = Annotated[
+    str | None, typer.Option(help="Activation of the last layer; by default what the loss needs.")
+]
+LossName = Annotated[
+    str | None, typer.Option("--loss", help=f"{', '.join(LOSSES)}; by default what fits the data.")
+]
+Strength = Annotated[
+    float | None, typer.Option("--l2", help="Add L2 with this strength (default: none).")
+]
+DatasetName = Annotated[str | None, typer.Option(help=f"{', '.join(DATASETS)}.")]
+DataFile = Annotated[
+    Path | None, typer.Option("--data", metavar="FILE.csv", help="A CSV file with a header.")
+]
+Target = Annotated[str | None, typer.Option(metavar="COLUMN", help="The label column of --data.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of every random choice.")]
+
+
+@app.command()
+def verify(
+    problem: ProblemFile = None,
+    layers: Layers = None,
+    activation: Activation = "tanh",
+    output: Output = None,
+    loss: LossName = None,
+    l2: Strength = None,
+    dataset: DatasetName = None,
+    data: DataFile = None,
+    target: Target = None,
+    seed: Seed = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print the certificate as JSON.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write certificate.json and the generated modules there."),
+    ] = None,
+) -> None:
+    """Derive, generate, and check that symbols, code and numbers agree.
+
+    Without options: XOR (2-3-1) and the digits data (64-16-10). Features are standardized, but
+    for XOR. Without data, random numbers are used.
+    """
+    given = any(v is not None for v in (problem, layers, output, loss, l2, dataset, data, target))
+    if given or activation != "tanh":
+        source = _data(dataset, data, target)
+        declared = _problem(problem, layers, activation, output, loss, l2, source)
+        cases = [(declared, *_arrays(declared, source, seed))]
+    else:
+        cases = [_case("xor", [2, 3, 1]), _case("digits", [64, 16, 10])]
+    with _progress() as report:
+        parts = [verify_problem(p, X, Y, seed=seed, report=report) for p, X, Y in cases]
+    certificate = Certificate.joined(parts)
+    if out is not None:
+        _write_certificate(out, certificate, [p for p, _, _ in cases])
+    if json:
+        typer.echo(certificate.to_json())
+    else:
+        _console().print(certificate_view(certificate))
+    raise typer.Exit(0 if certificate.agrees else 1)
+
+
+@app.command()
+def derive(
+    problem: ProblemFile = None,
+    layers: Layers = None,
+    activation: Activation = "tanh",
+    output: Output = None,
+    loss: LossName = None,
+    splitting: Annotated[
+        Splitting, typer.Option(help="z^k as an abbreviation, or as a state with multiplier μ^k.")
+    ] = Splitting.activation,
+    form: Annotated[
+        Form, typer.Option(help="Components, vectors of one sample, or all samples as rows.")
+    ] = Form.index,
+    format: Annotated[Format, typer.Option(help="How to write the equations.")] = Format.text,
+    depth: Annotated[
+        str, typer.Option(help="N for every depth, or a number to write the layers out.")
+    ] = "N",
+) -> None:
+    """Print the Lagrangian and its stationarity conditions.
+
+    Without a problem: the chain of symbolic depth N with componentwise activations.
+    """
+    declared = None
+    if problem is not None or layers is not None:
+        declared = _problem(problem, layers, activation, output, loss, None, None)
+    written = None if depth == "N" else _depth(depth, declared)
+    derivation = derive_problem(declared, splitting.value)
+    typer.echo(derivation_text(derivation, form.value, format.value, written))
+
+
+@app.command()
+def generate(
+    problem: ProblemFile = None,
+    layers: Layers = None,
+    activation: Activation = "tanh",
+    output: Output = None,
+    loss: LossName = None,
+    l2: Strength = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.py", help="Write the module there.")
+    ] = None,
+) -> None:
+    """Print, or write, the generated NumPy module: forward, loss, backward, gradient, update."""
+    if problem is None and layers is None:
+        raise ProblemError("say which network: --layers n0,n1,... or --problem FILE.toml")
+    declared = _problem(problem, layers, activation, output, loss, l2, None)
+    source = generate_routines(derive_problem(declared)).source
+    if out is None:
+        typer.echo(source, nl=False)
+    else:
+        _write(out, source)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; the console script ``lagrangenet``."""
+    try:
+        app(arguments)
+    except LagrangenetError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except Exception:  # noqa: BLE001  # exit 1 means "disagreed", so a crash must not use it
+        traceback.print_exc()
+        typer.echo("this is a defect of lagrangenet; please report it with the lines above", err=True)
+        sys.exit(3)
+
+
+# -- from options to a problem with data ------------------------------------------------------------
+
+
+def _data(dataset: str | None, data: Path | None, target: str | None) -> Dataset | None:
+    if dataset is not None and data is not None:
+        raise DataError("--dataset and --data exclude each other")
+    if data is not None:
+        if target is None:
+            raise DataError("--data needs --target COLUMN, the name of the label column")
+        return read_csv(data, target).standardized()
+    if target is not None:
+        raise DataError("--target belongs to --data FILE.csv")
+    if dataset is None:
+        return None
+    loaded = load_dataset(dataset)
+    return loaded if dataset == "xor" else loaded.standardized()
+
+
+def _problem(
+    file: Path | None,
+    layers: str | None,
+    activation: str,
+    output: str | None,
+    loss: str | None,
+    l2: float | None,
+    data: Dataset | None,
+) -> Problem:
+    """The declaration that the options say, with a name."""
+    if file is not None:
+        if layers is not None or loss is not None or output is not None or l2 is not None:
+            raise ProblemError("--problem declares everything; drop --layers, --loss, --output, --l2")
+        declared = Problem.load(file)
+        return declared if declared.name else replace(declared, name=file.stem)
+    fitting = loss or ("squared_error" if data is None else data.default_loss)
+    widths = _widths(layers, data, fitting)
+    penalty = None if l2 is None else L2(l2)
+    name = "network" if data is None else data.name
+    return chain(widths, activation, fitting, output, penalty, name=name)
+
+
+def _widths(layers: str | None, data: Dataset | None, loss: str) -> list[int]:
+    if layers is None:
+        if data is None:
+            raise ProblemError("say which network: --layers n0,n1,... or --problem FILE.toml")
+        return [data.inputs, 3 if data.inputs < 4 else 16, data.outputs(loss)]
+    widths = []
+    for part in layers.split(","):
+        try:
+            widths.append(int(part))
+        except ValueError:
+            raise ProblemError(f"--layers {layers!r}: {part!r} is not a whole number") from None
+    return widths
+
+
+def _arrays(problem: Problem, data: Dataset | None, seed: int) -> tuple[Any, Any]:
+    """X and Y for a problem: from the data, or random numbers."""
+    n0, nN = problem.inputs, problem.widths[-1]
+    if data is not None:
+        Y = data.labels(problem.loss)
+        for what, have, want in (("inputs", data.inputs, n0), ("outputs", Y.shape[1], nN)):
+            if have != want:
+                raise DataError(
+                    f"{data.name} has {have} {what}, the network has {want}: "
+                    f"--layers has to {'begin' if what == 'inputs' else 'end'} with {have}"
+                )
+        return data.X, Y
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((20, n0))
+    kind = problem.loss_entry.labels
+    if kind == "distribution":
+        return X, np.eye(nN)[np.arange(20) % nN]
+    if kind == "binary":
+        return X, rng.integers(0, 2, (20, nN)).astype(float)
+    return X, rng.standard_normal((20, nN))
+
+
+def _case(name: str, widths: list[int]) -> tuple[Problem, Any, Any]:
+    data = _data(name, None, None)
+    assert data is not None
+    problem = chain(widths, "tanh", data.default_loss, name=name)
+    return problem, *_arrays(problem, data, 0)
+
+
+def _depth(text: str, problem: Problem | None) -> int:
+    try:
+        depth = int(text)
+    except ValueError:
+        raise ProblemError(f"--depth {text!r}: say N, or a whole number") from None
+    if depth < 1:
+        raise ProblemError(f"--depth {depth}: a network has at least one layer")
+    if problem is not None and depth != problem.depth:
+        raise ProblemError(f"--depth {depth}: the network has {problem.depth} layers; say that, or N")
+    return depth
+
+
+# -- output ------------------------------------------------------------------------------------------
+
+
+def _console() -> Console:
+    """A console that does not cut lines where there is no terminal to fit."""
+    return Console() if sys.stdout.isatty() else Console(width=110)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A status line on standard error, if that is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda line: None
+        return
+    with console.status("starting") as status:
+        yield status.update
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"cannot write {str(path)!r}: {error}") from None
+
+
+def _write_certificate(folder: Path, certificate: Certificate, problems: list[Problem]) -> None:
+    for problem in problems:
+        _write(folder / f"{problem.name}.py", generate_routines(derive_problem(problem)).source)
+        _write(folder / f"{problem.name}.toml", problem.to_toml())
+    _write(folder / "certificate.json", certificate.to_json() + "\n")

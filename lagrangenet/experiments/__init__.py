@@ -1,0 +1,5 @@
+"""Experiments: the data sets they run on."""
+
+from lagrangenet.experiments.data import DATASETS, Dataset, load_dataset, read_csv
+
+__all__ = ["DATASETS", "Dataset", "load_dataset", "read_csv"]

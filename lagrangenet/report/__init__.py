@@ -1,0 +1,1 @@
+"""Views of derivations and certificates for people."""

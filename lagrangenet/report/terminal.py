@@ -1,0 +1,111 @@
+"""Terminal and text views of a derivation and of a certificate.
+
+What a view shows is decided here and nowhere else; numbers and verdicts come from the rooms to the
+left unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lagrangenet.errors import DerivationError
+from lagrangenet.symbolic.derivation import Derivation
+from lagrangenet.symbolic.printing import text
+from lagrangenet.symbolic.styles import STYLES
+from lagrangenet.verify import Certificate, CheckResult
+
+_MARKS = {"agree": ("✓", "green"), "disagree": ("✗", "bold red"),
+          "inapplicable": ("–", "dim"), "inconclusive": ("?", "bold yellow")}  # fmt: skip
+
+FORMATS = ("text", "latex", "markdown")
+
+
+def certificate_view(certificate: Certificate) -> RenderableType:
+    """One table per problem and the verdict, for ``rich.print``."""
+    parts: list[RenderableType] = []
+    for name, declared in certificate.problem.items():
+        title = f"{name}: {declared['summary']} ({declared['samples']} samples)"
+        table = Table(title=title, title_justify="left", title_style="bold", expand=False)
+        table.add_column("")
+        table.add_column("check")
+        table.add_column("figure", justify="right", no_wrap=True)
+        table.add_column("≤", justify="right", no_wrap=True)
+        for check in certificate.checks:
+            if check.problem == name:
+                table.add_row(*_row(check))
+        parts += [table, ""]
+    parts.append(_verdict(certificate))
+    return Group(*parts)
+
+
+def _row(check: CheckResult) -> tuple[RenderableType, ...]:
+    mark, style = _MARKS[check.verdict]
+    figure = "" if check.figure is None else f"{check.figure:.1e}" if check.figure else "0"
+    tolerance = f"{check.tolerance:.0e}" if check.tolerance else "0"
+    line = Text(check.name)
+    if check.verdict != "agree":
+        line.append("".join(f"\n{part}" for part in (check.where, check.note) if part), style=style)
+    return Text(mark, style=style), line, figure, tolerance
+
+
+def _verdict(certificate: Certificate) -> Text:
+    made = [check for check in certificate.checks if check.verdict != "inapplicable"]
+    failed = len(certificate.failures)
+    if certificate.agrees:
+        words = f"agree: symbols, code and numbers, in {len(made)} of {len(made)} checks"
+        return Text(words, style="bold green")
+    return Text(f"disagree: {failed} of {len(made)} checks failed", style="bold red")
+
+
+def derivation_text(
+    derivation: Derivation, form: str, format: str, depth: int | None = None
+) -> str:
+    """The Lagrangian and the conditions as text, LaTeX or Markdown.
+
+    Examples
+    --------
+    >>> from lagrangenet.symbolic.derivation import derive
+    >>> print(derivation_text(derive(), "matrix", "text").splitlines()[-1])
+    (S6)  ∂L/∂b^k = −Σ_{i=1}^{M} σ′^k(z_i^k) ⊙ λ_i^k        gradient of the biases
+    """
+    if format not in FORMATS:
+        raise DerivationError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
+    style = STYLES["text" if format == "text" else "latex"]
+    lagrangian = "L = " + text(derivation.lagrangian.expr, style)
+    rows = derivation.equations(form, "text" if format == "text" else "latex", depth)
+    if format == "text":
+        return "\n".join(_text_lines(lagrangian, rows))
+    if format == "latex":
+        return "\n".join(_latex_lines(lagrangian, rows))
+    return "\n".join(_markdown_lines(lagrangian, rows))
+
+
+Rows = list[tuple[str, str, str]]
+
+
+def _text_lines(lagrangian: str, rows: Rows) -> Iterable[str]:
+    yield lagrangian
+    yield ""
+    width = max(len(equation) for _, _, equation in rows)
+    for label, title, equation in rows:
+        yield f"({label})  {equation:<{min(width, 78)}}        {title}"
+
+
+def _latex_lines(lagrangian: str, rows: Rows) -> Iterable[str]:
+    yield r"\begin{align*}"
+    yield lagrangian.replace(" = ", " &= ", 1) + r" \\"
+    for label, _, equation in rows[:-1]:
+        yield equation.replace(" = ", " &= ", 1) + rf" \tag{{{label}}} \\"
+    label, _, equation = rows[-1]
+    yield equation.replace(" = ", " &= ", 1) + rf" \tag{{{label}}}"
+    yield r"\end{align*}"
+
+
+def _markdown_lines(lagrangian: str, rows: Rows) -> Iterable[str]:
+    yield f"$$\n{lagrangian}\n$$"
+    for label, title, equation in rows:
+        yield f"\n({label}) {title}:\n\n$$\n{equation}\n$$"

@@ -1,0 +1,295 @@
+"""What a check is, and how two arrays are compared.
+
+A check is a class: it says what it compares, measures one figure, and knows the largest figure
+that agrees and why. Defining the class is its registration. Code under test that raises, warns or
+returns another shape disagrees; a comparison that NaN or broadcasting could pass does not exist.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from lagrangenet.problem import Problem
+from lagrangenet.runtime import Layers, Routines, generate
+from lagrangenet.symbolic.derivation import Derivation
+from lagrangenet.verify.certificate import CheckResult
+from lagrangenet.verify.differences import kink_distance
+from lagrangenet.verify.explicit import LARGEST, ExplicitLagrangian
+from lagrangenet.verify.instance import Instance, small_instance
+from lagrangenet.verify.scipy_solutions import Solution, solve
+from lagrangenet.verify.textbook import Textbook, Theta
+
+Array = np.ndarray[Any, Any]
+#: The smallest distance to a kink at which differences are taken (DESIGN §6).
+CLEAR_OF_KINKS = 1e-3
+#: A block this much smaller than the largest one is compared on the scale of the latter.
+NEGLIGIBLE = 1e-9
+
+
+class Inconclusive(Exception):
+    """The oracle could not certify itself, so the check says nothing."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check measured: the worst figure, the place it belongs to, what was seen there."""
+
+    figure: float
+    where: str = ""
+    seen: str = ""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Parameters and the samples at which code is compared."""
+
+    theta: Theta
+    X: Array
+    Y: Array
+
+
+class Subject:
+    """The code under test, the points at which it is tested, and the oracles, each made once."""
+
+    def __init__(
+        self,
+        derivation: Derivation,
+        routines: Routines,
+        X: Array,
+        Y: Array,
+        seed: int,
+        report: Callable[[str], None],
+    ) -> None:
+        self.derivation, self.routines = derivation, routines
+        self.problem: Problem = routines.problem
+        self.X, self.Y, self.seed, self.report = X, Y, seed, report
+
+    @cached_property
+    def textbook(self) -> Textbook:
+        """The independent backpropagation."""
+        return Textbook(self.problem)
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """All data at three random θ: usual weights, larger ones, and a single sample."""
+        rng = np.random.default_rng(self.seed)
+        usual, larger = (self._theta(rng, scale) for scale in (1.0, 2.0))
+        one = rng.integers(len(self.X))
+        return (
+            Point(usual, self.X, self.Y),
+            Point(larger, self.X, self.Y),
+            Point(usual, self.X[one : one + 1], self.Y[one : one + 1]),
+        )
+
+    @cached_property
+    def few(self) -> Point:
+        """At most eight samples at a θ that keeps every z clear of the kinks.
+
+        Raises
+        ------
+        Inconclusive
+            If no such point is found.
+        """
+        rng = np.random.default_rng(self.seed + 1)
+        for count in (8, 4, 2, 1):
+            rows = rng.permutation(len(self.X))[:count]
+            for _ in range(50):
+                point = Point(self._theta(rng, 1.0), self.X[rows], self.Y[rows])
+                if kink_distance(self.problem, point.theta, point.X, point.Y) > 2 * CLEAR_OF_KINKS:
+                    return point
+        raise Inconclusive("no random point keeps every preactivation clear of the kinks")
+
+    def _theta(self, rng: np.random.Generator, scale: float) -> Theta:
+        theta = self.routines.initial(rng)
+        return tuple(
+            (scale * W, scale * 0.3 * rng.standard_normal(b.shape)) for W, b in theta
+        )
+
+    @cached_property
+    def instance(self) -> Instance:
+        """The subproblem small enough to be solved with every state as a variable."""
+        return small_instance(self.problem, self.X, self.Y, self.seed)
+
+    @cached_property
+    def instance_routines(self) -> Routines:
+        """Code generated for the subproblem."""
+        return generate(Derivation(self.instance.problem))
+
+    @cached_property
+    def written_out(self) -> tuple[Routines, ExplicitLagrangian, Array, Array, str]:
+        """Code, explicit Lagrangian and data that fit each other, and which code it is."""
+        samples = min(len(self.X), 4)
+        variables = self.problem.size + samples * sum(self.problem.widths[1:])
+        if variables <= min(LARGEST, 200):
+            explicit = ExplicitLagrangian(self.problem, samples)
+            return self.routines, explicit, self.X[:samples], self.Y[:samples], ""
+        small = self.instance
+        explicit = ExplicitLagrangian(small.problem, len(small.X))
+        return self.instance_routines, explicit, small.X, small.Y, small.note
+
+    def solutions(self, method: str) -> tuple[Solution, ...]:
+        """SciPy's solutions of the subproblem that certified themselves.
+
+        Raises
+        ------
+        Inconclusive
+            If none did.
+        """
+        if method not in self._solved:
+            self._solved[method] = solve(self.instance, method, self.seed, report=self.report)
+        found = tuple(s for s in self._solved[method] if s.converged)
+        if not found:
+            last = self._solved[method][-1]
+            raise Inconclusive(f"{method} did not converge from any start; the last one: {last}")
+        return found
+
+    @cached_property
+    def _solved(self) -> dict[str, tuple[Solution, ...]]:
+        return {}
+
+
+class Check(ABC):
+    """One comparison. A subclass is registered by being defined.
+
+    Class attributes
+    ----------------
+    name : str
+        What is compared with what.
+    tolerance : float
+        The largest figure that agrees.
+    reason : str
+        Why that tolerance.
+    """
+
+    name: ClassVar[str]
+    tolerance: ClassVar[float]
+    reason: ClassVar[str]
+    registered: ClassVar[list[type[Check]]] = []
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" in vars(cls):
+            Check.registered.append(cls)
+
+    def inapplicable(self, subject: Subject) -> str:
+        """Why the check does not apply to a problem; empty if it does."""
+        del subject
+        return ""
+
+    @abstractmethod
+    def measure(self, subject: Subject) -> Finding:
+        """The worst figure."""
+
+    def run(self, subject: Subject) -> CheckResult:
+        """Measure, and judge. Code that raises or warns disagrees."""
+        problem = subject.problem.name
+        if reason := self.inapplicable(subject):
+            return CheckResult(problem, self.name, None, self.tolerance, "inapplicable", "", reason)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                found = self.measure(subject)
+        except Inconclusive as error:
+            return CheckResult(
+                problem, self.name, None, self.tolerance, "inconclusive", "", str(error)
+            )
+        except Exception as error:  # noqa: BLE001  # whatever generated code raises is a finding
+            found = Finding(float("inf"), "", f"the code raised {type(error).__name__}: {error}")
+        agrees = found.figure <= self.tolerance  # False for NaN
+        note = self.reason if agrees else found.seen
+        verdict = "agree" if agrees else "disagree"
+        return CheckResult(
+            problem, self.name, found.figure, self.tolerance, verdict, found.where, note
+        )  # fmt: skip
+
+
+# -- comparing ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Block:
+    """An array of the code under test beside the oracle's, and the equation it belongs to."""
+
+    where: str
+    found: Any
+    expected: Array
+
+
+def worst(blocks: Iterable[Block], samples: int = 0, absolute: bool = False) -> Finding:
+    """The largest deviation over blocks, each relative to the oracle's largest entry in it.
+
+    A block that is zero up to rounding is compared on the scale of the largest block; with
+    ``absolute`` the deviations themselves are compared.
+    """
+    listed = list(blocks)
+    scales = [float(np.max(np.abs(b.expected), initial=0.0)) for b in listed]
+    floor = NEGLIGIBLE * max(scales, default=0.0)
+    findings = []
+    for block, scale in zip(listed, scales, strict=True):
+        unit = 1.0 if absolute else max(scale, floor)
+        figure, seen = deviation(block.found, block.expected, unit, samples)
+        findings.append(Finding(figure, block.where, seen))
+    return max(findings, key=lambda f: np.inf if np.isnan(f.figure) else f.figure)
+
+
+def deviation(found: Any, expected: Array, scale: float, samples: int = 0) -> tuple[float, str]:
+    """‖found − expected‖∞ / scale, infinite for another shape or NaN; and what a person would say."""
+    array = np.asarray(found)
+    if array.shape != expected.shape:
+        return np.inf, f"shape {array.shape}, expected {expected.shape}"
+    if array.size == 0 or np.array_equal(array, expected):
+        return 0.0, ""
+    difference = np.abs(array - expected)
+    if not np.isfinite(difference).all():
+        at = tuple(int(j) for j in np.argwhere(~np.isfinite(difference))[0])
+        return np.inf, f"{array[at]} at {list(at)}, expected {expected[at]:.6g}"
+    at = tuple(int(j) for j in np.unravel_index(int(difference.argmax()), array.shape))
+    figure = float(difference[at] / scale) if scale > 0 else np.inf
+    seen = f"the code gives {array[at]:.6g} at {list(at)}, the oracle {expected[at]:.6g}"
+    return figure, seen + _pattern(array, expected, samples)
+
+
+def _pattern(found: Array, expected: Array, samples: int) -> str:
+    """A constant ratio or a transpose, named."""
+    large = np.abs(expected) > 1e-6 * np.abs(expected).max()
+    if not large.any():
+        return ""
+    ratios = found[large] / expected[large]
+    ratio = float(np.median(ratios))
+    if np.allclose(ratios, ratio, rtol=1e-6, atol=0) and not np.isclose(ratio, 1, rtol=1e-9):
+        known = {-1.0: "the sign is reversed", 0.0: "it is zero"}
+        if samples > 1:
+            known |= {samples: "the mean over samples is missing",
+                      -samples: "the mean over samples is missing and the sign reversed",
+                      1 / samples: "the mean over samples is taken twice"}  # fmt: skip
+        meaning = next((t for r, t in known.items() if np.isclose(ratio, r, rtol=1e-9)), "")
+        return f"; the ratio is {ratio:.6g} everywhere" + (f": {meaning}" if meaning else "")
+    square = found.ndim == 2 and found.shape[0] == found.shape[1]
+    if square and np.allclose(found, expected.T, rtol=1e-9, atol=0):
+        return "; it is the transpose"
+    return ""
+
+
+def per_layer(
+    label: str, symbol: str, found: Layers, expected: Iterable[Array], position: int
+) -> list[Block]:
+    """Blocks of one array per layer: ``layer 2, (S5) ∂L/∂W``."""
+    return [
+        Block(f"layer {k}, ({label}) {symbol}", layer[position], oracle)
+        for k, (layer, oracle) in enumerate(zip(found, expected, strict=True), 1)
+    ]
+
+
+def gradient_blocks(found: Layers, expected: Theta, first: int = 0) -> list[Block]:
+    """Blocks of ∂L/∂W^k (S5) and ∂L/∂b^k (S6)."""
+    return [
+        *per_layer("S5", "∂L/∂W", found, [W for W, _ in expected], first),
+        *per_layer("S6", "∂L/∂b", found, [b for _, b in expected], first + 1),
+    ]

@@ -1,0 +1,328 @@
+"""The full-space problem solved by SciPy: min J(x^N, θ) subject to c(x, θ) = 0 in (x, W, b).
+
+SLSQP and trust-constr get exact derivatives of the written-out Lagrangian and return their own
+primal *and dual* solution; the third oracle. It certifies itself before it certifies anything
+else: a solution that does not fulfil the optimality conditions is marked as not converged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import NonlinearConstraint, minimize
+
+from lagrangenet import signs
+from lagrangenet.errors import ProblemError
+from lagrangenet.verify.differences import kink_distance
+from lagrangenet.verify.explicit import ExplicitLagrangian
+from lagrangenet.verify.instance import Instance
+from lagrangenet.verify.textbook import Textbook
+
+Array = NDArray[np.float64]
+Theta = tuple[tuple[Array, Array], ...]
+Report = Callable[[str], None]
+
+#: Tolerances of a certified solution: ‖c‖∞, and ‖∇_{x,θ} L‖∞ with SciPy's own multipliers.
+FEASIBLE, OPTIMAL = 1e-10, 1e-8
+#: Closer to a kink than this, derivatives depend on the side they are taken from.
+CLEAR_OF_KINKS = 1e-6
+#: SLSQP, which would try for long, gives up once its steps are short and it is as close as this.
+AT_A_KINK = 1e-10
+#: A run of SLSQP that ends this far from feasible is not continued.
+HOPELESS = 1e-2
+#: Where a loss takes the logarithm of an output, SLSQP keeps that output above this.
+LEAST_OUTPUT = 1e-8
+#: Samples start at this distance from a kink, or farther.
+CLEARANCE = 4.0
+#: SLSQP runs again from its own end point if need be; iterations of each run.
+RUNS, ITERATIONS = 2, 700
+#: Networks with kinks often stop at one; up to this many times more starting points are tried.
+KINKED_TRIES = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What SciPy found from one start, with the residuals of its own optimality conditions.
+
+    Attributes
+    ----------
+    method : str
+        ``"slsqp"`` or ``"trust-constr"``.
+    seed : int
+        Of the starting point.
+    theta : tuple of (W, b)
+        The parameters.
+    states, multipliers : tuple of ndarray, shapes (M, n_k)
+        x^k and λ^k, in the sign of :mod:`lagrangenet.signs`.
+    fun : float
+        J.
+    constr_violation, optimality : float
+        ‖c‖∞ and ‖∇_{x,θ} L‖∞.
+    nit : int
+        Iterations, restarts included.
+    converged : bool
+        Whether all tolerances of this module hold, whatever SciPy's status says.
+    message : str
+        SciPy's last word.
+    kink_distance : float
+        The smallest |z − kink|, infinite for a smooth network.
+    """
+
+    method: str
+    seed: int
+    theta: Theta
+    states: tuple[Array, ...]
+    multipliers: tuple[Array, ...]
+    fun: float
+    constr_violation: float
+    optimality: float
+    nit: int
+    converged: bool
+    message: str
+    kink_distance: float
+
+    def __str__(self) -> str:
+        word = "converged" if self.converged else "not converged"
+        return (
+            f"{self.method}, start {self.seed}: {word} in {self.nit} iterations, J = {self.fun:.8g},"
+            f" violation {self.constr_violation:.0e}, optimality {self.optimality:.0e}"
+        )
+
+
+def solve(
+    instance: Instance,
+    method: str,
+    seed: int = 0,
+    starts: int = 3,
+    *,
+    report: Report | None = None,
+    maxiter: int = ITERATIONS,
+) -> tuple[Solution, ...]:
+    """Solve the full-space problem from several seeded starts, consistent states included.
+
+    Parameters
+    ----------
+    instance : Instance
+        From :func:`~lagrangenet.verify.instance.small_instance`.
+    method : str
+        ``"slsqp"`` or ``"trust-constr"``.
+    seed : int
+        The first start; the next ones are ``seed + 1``, ...
+    starts : int
+        Starting points. A network with kinks gets up to twice as many, until one of them
+        converges away from the kinks.
+    report : callable, optional
+        Is told a line about each solution.
+    maxiter : int
+        Iterations of each run of the solver.
+
+    Returns
+    -------
+    tuple of Solution
+        One for each start, those that did not converge included.
+
+    Raises
+    ------
+    ProblemError
+        For another method.
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> from lagrangenet.verify.instance import small_instance
+    >>> line = small_instance(chain([1, 1]), [[0.0], [1.0], [2.0]], [[1.0], [3.0], [5.0]])
+    >>> (solution,) = solve(line, "trust-constr", starts=1)
+    >>> solution.converged, float(solution.theta[0][0][0, 0].round(2))
+    (True, 2.0)
+    """
+    if method not in METHODS:
+        raise ProblemError(f"no method {method!r}; known: {', '.join(METHODS)}")
+    space = _FullSpace(instance)
+    tries = starts if instance.problem.smooth else KINKED_TRIES * starts
+    found: list[Solution] = []
+    for start in range(seed, seed + tries):
+        outcome = METHODS[method](space, space.start(start), maxiter)
+        found.append(_certified(space, outcome, method, start))
+        if report is not None:
+            report(str(found[-1]))
+        if len(found) >= starts and any(solution.converged for solution in found):
+            break
+    return tuple(found)
+
+
+class _FullSpace:
+    """J, c and their derivatives at fixed data, in the form that scipy.optimize asks for."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.problem, self.X, self.Y = instance.problem, instance.X, instance.Y
+        self.explicit = ExplicitLagrangian(instance.problem, len(instance.X))
+        self.textbook = Textbook(instance.problem)
+
+    def start(self, seed: int) -> Array:
+        """Random parameters, W of variance 1/n_{k-1}, and the states that they give.
+
+        The stationary points that descent meets first lie at kinks. So a unit that has one starts
+        with all samples on one side of it, and stays there unless the objective falls otherwise.
+        """
+        rng = np.random.default_rng(seed)
+        theta = [
+            (rng.normal(size=W) / np.sqrt(W[1]), 0.5 * rng.normal(size=b))
+            for W, b in self.problem.shapes
+        ]
+        for k, entry in enumerate(self.problem.activations):
+            if not self.problem.smooth:
+                W, b = theta[k]
+                z = self.textbook.forward(tuple(theta), self.X)[k][0] - b
+                side = np.where(np.arange(b.size) % 3 == 1, -1.0, 1.0)
+                clear = side * (CLEARANCE + np.abs(z).max(axis=0))
+                theta[k] = (W, clear if entry.kinks else b - z.mean(axis=0))
+        states = [x for _, x in self.textbook.forward(tuple(theta), self.X)]
+        return self.explicit.pack(states, tuple(theta))
+
+    def bounds(self) -> list[tuple[float, float]] | None:
+        """x^N > 0 where the loss needs it; never active at a certified solution."""
+        if not self.problem.loss_entry.needs_simplex:
+            return None
+        low = np.full(self.explicit.size, -np.inf)
+        low[self.explicit.outputs] = np.where(self.Y > 0, LEAST_OUTPUT, np.finfo(float).tiny)
+        return [(float(least), np.inf) for least in low]
+
+    def objective(self, v: Array) -> float:
+        """J, infinite outside its domain so that a line search steps back."""
+        value = self.explicit.objective(v, self.X, self.Y)
+        return value if np.isfinite(value) else np.inf
+
+    def gradient(self, v: Array) -> Array:
+        return self.explicit.objective_gradient(v, self.X, self.Y)
+
+    def hessian(self, v: Array) -> Array:
+        return self.explicit.objective_hessian(v, self.X, self.Y)
+
+    def constraints(self, v: Array) -> Array:
+        return self.explicit.constraints(v, self.X)
+
+    def jacobian(self, v: Array) -> Array:
+        return self.explicit.jacobian(v, self.X)
+
+    def constraints_hessian(self, v: Array, lam: Array) -> Array:
+        return self.explicit.constraints_hessian(v, lam, self.X)
+
+    def residuals(self, v: Array, lam: Array) -> tuple[float, float]:
+        """‖c‖∞ and ‖∇_v L‖∞; NaN stays NaN."""
+        blocks = self.explicit.stationarity(v, lam, self.X, self.Y)
+        by_v = np.concatenate([blocks["x"], blocks["theta"]])
+        return float(np.abs(blocks["lambda"]).max()), float(np.abs(by_v).max())
+
+    def kink_distance(self, v: Array) -> float:
+        """The smallest |z − kink|."""
+        return kink_distance(self.problem, self.explicit.unpack(v)[1], self.X, self.Y)
+
+
+class _Outcome(NamedTuple):
+    """What a solver returned: v, λ in the package's sign, iterations, and its last word."""
+
+    v: Array
+    lam: Array
+    nit: int
+    message: str
+
+
+def _certified(space: _FullSpace, outcome: _Outcome, method: str, seed: int) -> Solution:
+    """The solution with its own residuals, and the verdict on it."""
+    v, lam = outcome.v, outcome.lam
+    violation, optimality = space.residuals(v, lam)
+    states, theta = space.explicit.unpack(v)
+    distance = space.kink_distance(v)
+    good = violation <= FEASIBLE and optimality <= OPTIMAL and distance > CLEAR_OF_KINKS
+    return Solution(
+        method=method,
+        seed=seed,
+        theta=theta,
+        states=states,
+        multipliers=space.explicit.split(lam),
+        fun=space.objective(v),
+        constr_violation=violation,
+        optimality=optimality,
+        nit=outcome.nit,
+        converged=bool(good and np.isfinite(v).all() and np.isfinite(lam).all()),
+        message=outcome.message,
+        kink_distance=distance,
+    )
+
+
+class _Settled:
+    """Stops SLSQP once its iterates fulfil the conditions with the best possible multipliers.
+
+    SLSQP measures progress in J alone, where rounding hides the last half of the digits. Its own
+    multipliers are still the ones that are returned and certified.
+    """
+
+    def __init__(self, space: _FullSpace, v: Array) -> None:
+        self.space, self.last = space, v
+
+    def __call__(self, intermediate_result: Any) -> None:
+        v = intermediate_result.x
+        step, self.last = np.abs(v - self.last).max(), v.copy()
+        if not step < 1e-4 or not np.isfinite(intermediate_result.fun):
+            return
+        jacobian, gradient = self.space.jacobian(v), self.space.gradient(v)
+        if not (np.isfinite(jacobian).all() and np.isfinite(gradient).all()):
+            return
+        lam: Array = np.linalg.lstsq(jacobian.T, -gradient, rcond=None)[0].astype(np.float64)
+        violation, optimality = self.space.residuals(v, lam)
+        if violation <= FEASIBLE / 10 and optimality <= OPTIMAL / 100:
+            raise StopIteration
+        if self.space.kink_distance(v) < AT_A_KINK:
+            raise StopIteration
+
+
+def _slsqp(space: _FullSpace, v: Array, maxiter: int) -> _Outcome:
+    """SLSQP, restarted from its own end point while its multipliers are not accurate."""
+    constraint = {"type": "eq", "fun": space.constraints, "jac": space.jacobian}
+    nit = 0
+    for _ in range(RUNS):
+        result = minimize(
+            space.objective,
+            v,
+            jac=space.gradient,
+            bounds=space.bounds(),
+            constraints=[constraint],
+            method="SLSQP",
+            callback=_Settled(space, v),
+            options={"ftol": 1e-16, "maxiter": maxiter},
+        )
+        v, lam, nit = result.x, signs.from_slsqp(result.multipliers), nit + int(result.nit)
+        violation, optimality = space.residuals(v, lam)
+        done = violation <= FEASIBLE and optimality <= OPTIMAL
+        if done or not violation <= HOPELESS or space.kink_distance(v) < AT_A_KINK:
+            break
+    return _Outcome(v, lam, nit, str(result.message))
+
+
+def _trust_constr(space: _FullSpace, v: Array, maxiter: int) -> _Outcome:
+    """trust-constr with the exact Hessians of J and of ⟨λ, c⟩."""
+    constraint = NonlinearConstraint(
+        space.constraints, 0.0, 0.0, jac=space.jacobian, hess=space.constraints_hessian
+    )
+    result = minimize(
+        space.objective,
+        v,
+        jac=space.gradient,
+        hess=space.hessian,
+        constraints=[constraint],
+        method="trust-constr",
+        options={"gtol": OPTIMAL / 100, "xtol": 1e-14, "maxiter": maxiter},
+    )
+    lam = signs.from_trust_constr(result.v[0])
+    return _Outcome(result.x, lam, int(result.nit), str(result.message))
+
+
+#: The solvers, by the names that :func:`solve` takes.
+METHODS: dict[str, Callable[[_FullSpace, Array, int], _Outcome]] = {
+    "slsqp": _slsqp,
+    "trust-constr": _trust_constr,
+}

@@ -1,0 +1,233 @@
+"""Backpropagation as a textbook writes it: the first independent oracle, in plain NumPy.
+
+    z^k = W^k x^{k-1} + b^k,  x^k = σ^k(z^k),  Δ^N = ∂ℓ/∂x^N,
+    δ^k = (∂σ^k/∂z^k)ᵀ Δ^k,  Δ^{k-1} = W^kᵀ δ^k,  ∂J/∂W^k = (1/M) Σ_i δ_i^k x_i^{k-1}ᵀ + ρ ∂Ω/∂W^k
+
+Every σ, σ', ℓ and ∂ℓ/∂x below is typed in by hand, on purpose: nothing here comes out of the
+derivation that it checks. A function without an entry in the tables is evaluated from its declared
+expression with 40 digits and differentiated numerically (:mod:`lagrangenet.verify.unlisted`). It
+refuses arrays that do not fit the problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagrangenet.errors import DataError
+from lagrangenet.functions import Choice
+from lagrangenet.problem import Problem
+from lagrangenet.verify import unlisted
+
+Array = NDArray[Any]
+Theta = tuple[tuple[Array, Array], ...]
+States = list[tuple[Array, Array]]
+Pair = Callable[[Choice], tuple[Callable[..., Array], Callable[..., Array]]]
+
+
+class Rule(NamedTuple):
+    """A function and its derivative; for an activation that couples components, the Jacobian."""
+
+    value: Callable[..., Array]
+    slope: Callable[..., Array]
+
+
+def _decay(z: Array) -> Array:
+    """exp(−|Re z|), with the sign of z kept so that it is analytic on either side."""
+    return np.asarray(np.exp(np.where(z.real > 0, -z, z)))
+
+
+def _sigmoid(z: Array) -> Array:
+    return np.asarray(np.where(z.real > 0, 1.0, _decay(z)) / (1.0 + _decay(z)))
+
+
+def _sigmoid_slope(z: Array) -> Array:
+    return np.asarray(_decay(z) / (1.0 + _decay(z)) ** 2)
+
+
+def _softplus(z: Array) -> Array:
+    return np.asarray(np.where(z.real > 0, z, 0.0) + np.log1p(_decay(z)))
+
+
+def _log_softmax(z: Array) -> Array:
+    shifted = z - z.real.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _softmax(z: Array) -> Array:
+    weights = np.exp(z - z.real.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def _softmax_jacobian(z: Array) -> Array:
+    s = _softmax(z)
+    return np.einsum("ip,pq->ipq", s, np.eye(s.shape[1])) - np.einsum("ip,iq->ipq", s, s)
+
+
+def _cross_entropy(y: Array, x: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(y == 0, 0.0 * x, -y * np.log(x))
+
+
+def _cross_entropy_slope(y: Array, x: Array) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.where(y == 0, 0.0, -y / x)
+
+
+#: σ(z) and σ'(z) on arrays (M, n_k); for softmax σ' is the whole Jacobian (M, n_k, n_k).
+ACTIVATION_RULES: dict[str, Rule] = {
+    "identity": Rule(lambda z: z, np.ones_like),
+    "sigmoid": Rule(_sigmoid, _sigmoid_slope),
+    "tanh": Rule(np.tanh, lambda z: 4.0 * _sigmoid_slope(2.0 * z)),
+    "relu": Rule(lambda z: np.where(z.real > 0, z, 0.0), lambda z: np.where(z > 0, 1.0, 0.0)),
+    "leaky_relu": Rule(
+        lambda z, slope: np.where(z.real > 0, z, slope * z),
+        lambda z, slope: np.where(z > 0, 1.0, slope),
+    ),
+    "softplus": Rule(_softplus, _sigmoid),
+    "softmax": Rule(_softmax, _softmax_jacobian),
+}
+
+#: ℓ(y, x) and ∂ℓ/∂x, one value for each component.
+LOSS_RULES: dict[str, Rule] = {
+    "squared_error": Rule(lambda y, x: 0.5 * (x - y) ** 2, lambda y, x: x - y),
+    "cross_entropy": Rule(_cross_entropy, _cross_entropy_slope),
+    "binary_cross_entropy": Rule(
+        lambda y, x: y * _softplus(-x) + (1.0 - y) * _softplus(x),
+        lambda y, x: (1.0 - y) * _sigmoid(x) - y * _sigmoid(-x),
+    ),
+}
+
+#: Ω(w) and ∂Ω/∂w of one weight, without the strength.
+REGULARIZER_RULES: dict[str, Rule] = {"L2": Rule(lambda w: 0.5 * w**2, lambda w: w)}
+
+
+class Textbook:
+    """Forward pass, loss, gradient and Δ^k of a problem, by standard backpropagation.
+
+    Parameters
+    ----------
+    problem : Problem
+        The declaration. θ is ``((W1, b1), ..., (WN, bN))``, X is (M, n_0), Y is (M, n_N).
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> book = Textbook(chain([1, 1, 1]))
+    >>> theta = ((np.array([[0.5]]), np.zeros(1)), (np.array([[2.0]]), np.ones(1)))
+    >>> X, Y = np.array([[0.0], [1.0]]), np.array([[1.0], [0.0]])
+    >>> round(float(book.loss(theta, X, Y)), 6)
+    0.925669
+    >>> book.gradient(theta, X, Y)[1][1].round(6)
+    array([0.962117])
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._sigma = [
+            _rule(ACTIVATION_RULES, layer.activation, unlisted.activation)
+            for layer in problem.layers
+        ]
+        self._loss = _rule(LOSS_RULES, problem.loss, unlisted.loss)
+        self._omega: Rule | None = None
+        if problem.regularizer is not None:
+            self._omega = _rule(REGULARIZER_RULES, problem.regularizer, unlisted.regularizer)
+        last = problem.layers[-1].activation.name
+        self._on_logits = (last, problem.loss.name) == ("softmax", "cross_entropy")
+
+    def forward(self, theta: Theta, X: Array) -> States:
+        """[(Z^1, X^1), ..., (Z^N, X^N)], each array (M, n_k).
+
+        Raises
+        ------
+        DataError
+            If an array does not have the shape that the problem declares.
+        """
+        self._check(theta, X)
+        passed: States = []
+        x = X
+        for (W, b), sigma in zip(theta, self._sigma, strict=True):
+            z = x @ W.T + b
+            x = sigma.value(z)
+            passed.append((z, x))
+        return passed
+
+    def loss(self, theta: Theta, X: Array, Y: Array) -> Any:
+        """J = (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Ω(W^1, ..., W^N), complex for complex θ.
+
+        After softmax, cross-entropy is taken from the logits: −Σ_p y_p log softmax(z)_p.
+        """
+        z, x = self.forward(theta, X)[-1]
+        self._check_labels(Y, x)
+        each = -Y * _log_softmax(z) if self._on_logits else self._loss.value(Y, x)
+        total = each.sum() / len(X)
+        if self._omega is not None:
+            total += self.problem.strength * sum(self._omega.value(W).sum() for W, _ in theta)
+        return total
+
+    def gradient(self, theta: Theta, X: Array, Y: Array) -> Theta:
+        """((∂J/∂W^1, ∂J/∂b^1), ..., (∂J/∂W^N, ∂J/∂b^N)), in the shapes of θ."""
+        passed = self.forward(theta, X)
+        _, local = self._backward(theta, passed, Y)
+        inputs = [X, *(x for _, x in passed[:-1])]
+        gradient = []
+        for (W, _), x, delta in zip(theta, inputs, local, strict=True):
+            dW = np.einsum("ip,iq->pq", delta, x) / len(X)
+            if self._omega is not None:
+                dW = dW + self.problem.strength * self._omega.slope(W)
+            gradient.append((dW, delta.sum(axis=0) / len(X)))
+        return tuple(gradient)
+
+    def deltas(self, theta: Theta, X: Array, Y: Array) -> list[Array]:
+        """[Δ^1, ..., Δ^N] with Δ^k = ∂ℓ_i/∂x_i^k of each sample, (M, n_k); λ^k = −Δ^k/M.
+
+        Δ^N of cross-entropy is infinite where softmax underflows to zero; the others stay finite.
+        """
+        return self._backward(theta, self.forward(theta, X), Y)[0]
+
+    def _backward(self, theta: Theta, passed: States, Y: Array) -> tuple[list[Array], list[Array]]:
+        """Δ^k and δ^k = ∂ℓ_i/∂z_i^k for k = 1..N."""
+        x = passed[-1][1]
+        self._check_labels(Y, x)
+        outer: list[Array] = [self._loss.slope(Y, x)]
+        local: list[Array] = []
+        for k in reversed(range(len(theta))):
+            if self._on_logits and k == len(theta) - 1:
+                delta = x * Y.sum(axis=1, keepdims=True) - Y
+            else:
+                delta = _pulled_back(self._sigma[k].slope(passed[k][0]), outer[0])
+            local.insert(0, delta)
+            if k:
+                outer.insert(0, delta @ theta[k][0])
+        return outer, local
+
+    def _check(self, theta: Theta, X: Array) -> None:
+        found = tuple((np.shape(W), np.shape(b)) for W, b in theta)
+        if found != self.problem.shapes:
+            raise DataError(f"theta has shapes {found}; expected {self.problem.shapes}")
+        if np.ndim(X) != 2 or X.shape[1] != self.problem.inputs or len(X) == 0:
+            raise DataError(f"X has shape {np.shape(X)}; expected (M, {self.problem.inputs})")
+
+    def _check_labels(self, Y: Array, x: Array) -> None:
+        if np.shape(Y) != x.shape:
+            raise DataError(f"Y has shape {np.shape(Y)}; expected {x.shape}")
+
+
+def _pulled_back(slope: Array, outer: Array) -> Array:
+    """(∂σ/∂z)ᵀ Δ for each sample: by the whole Jacobian, or by its diagonal."""
+    if slope.ndim == 3:
+        return np.asarray(np.einsum("ipq,ip->iq", slope, outer))
+    return np.asarray(slope * outer)
+
+
+def _rule(table: dict[str, Rule], choice: Choice, unlisted_pair: Pair) -> Rule:
+    """The hand-written rule with its parameters bound, or the numeric one of an unlisted entry."""
+    if choice.name not in table:
+        return Rule(*unlisted_pair(choice))
+    value, slope = table[choice.name]
+    named = {key: number for key, number in choice.parameters if key != "strength"}
+    return Rule(partial(value, **named), partial(slope, **named))

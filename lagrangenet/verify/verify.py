@@ -1,0 +1,101 @@
+"""``verify``: run every check on a problem with its data, and return the certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+# The modules of checks, in the order of the certificate; importing one registers its checks.
+from lagrangenet.verify import symbol_checks, code_checks, solution_checks  # noqa: F401, I001
+
+from lagrangenet.errors import DataError
+from lagrangenet.problem import Problem
+from lagrangenet.runtime import Routines, generate
+from lagrangenet.symbolic.derivation import Derivation
+from lagrangenet.verify.certificate import (
+    Certificate,
+    declaration,
+    environment,
+    package_hash,
+    source_hash,
+)
+from lagrangenet.verify.check import Check, Subject
+
+
+def verify(
+    problem: Problem,
+    X: Any,
+    Y: Any,
+    *,
+    seed: int = 0,
+    routines: Routines | None = None,
+    only: Sequence[type[Check]] | None = None,
+    report: Callable[[str], None] | None = None,
+) -> Certificate:
+    """Derive, generate, and check symbols, code and numbers against each other.
+
+    Parameters
+    ----------
+    problem : Problem
+        The declaration.
+    X, Y : array_like, shapes (M, n_0) and (M, n_N)
+        Data.
+    seed : int
+        Of every random choice.
+    routines : Routines, optional
+        Code to check instead of freshly generated code (float64).
+    only : sequence of Check classes, optional
+        Run these checks alone.
+    report : callable, optional
+        Is told a line before each check.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    DataError
+        For data that do not fit the problem, NaN or infinity, an empty batch.
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]]
+    >>> certificate = verify(chain([2, 3, 1], name="xor"), X, Y)
+    >>> certificate.verdict
+    'agree'
+    """
+    say = report or (lambda line: None)
+    named = problem if problem.name else replace(problem, name="problem")
+    say(f"{named.name}: deriving and generating")
+    derivation = Derivation(named)
+    code = generate(derivation) if routines is None else routines
+    _check_code(problem, code)
+    code = Routines(named, code.source)
+    inputs, labels = code.inputs(X), code.labels(Y)
+    if len(inputs) != len(labels):
+        raise DataError(f"X has {len(inputs)} samples, Y has {len(labels)}")
+    subject = Subject(derivation, code, inputs, labels, seed, say)
+    results = []
+    for kind in Check.registered if only is None else only:
+        say(f"{named.name}: {kind.name}")
+        results.append(kind().run(subject))
+    return Certificate(
+        {named.name: declaration(named, inputs, labels)},
+        seed,
+        environment(),
+        {"lagrangenet": package_hash(), f"{named.name}/generated": source_hash(code.source)},
+        tuple(results),
+    )
+
+
+def _check_code(problem: Problem, code: Routines) -> None:
+    if code.dtype != "float64":
+        raise DataError(
+            "verify checks float64 routines; the float32 ones have the same source: "
+            "verify generate(derivation), then use generate(derivation, dtype='float32')"
+        )
+    if replace(code.problem, name=problem.name) != problem:
+        raise DataError(f"the routines are for {code.problem}, the problem is {problem}")
