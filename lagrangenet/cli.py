@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 from lagrangenet.errors import DataError, LagrangenetError, ProblemError
-from lagrangenet.experiments.data import DATASETS, Dataset, load_dataset, read_csv
+from lagrangenet.experiments import DATASETS, Dataset, load_dataset, read_csv
 from lagrangenet.functions import ACTIVATIONS, LOSSES
 from lagrangenet.functions.regularizers import L2
 from lagrangenet.problem import Problem, chain
@@ -42,24 +42,24 @@ app = typer.Typer(
 class Splitting(StrEnum):
     """The two splittings, as the command line names them."""
 
-    activation = "activation"
-    preactivation = "preactivation"
+    ACTIVATION = "activation"
+    PREACTIVATION = "preactivation"
 
 
 class Form(StrEnum):
     """Forms of an equation."""
 
-    index = "index"
-    matrix = "matrix"
-    batch = "batch"
+    INDEX = "index"
+    MATRIX = "matrix"
+    BATCH = "batch"
 
 
 class Format(StrEnum):
     """Formats of a derivation."""
 
-    text = "text"
-    latex = "latex"
-    markdown = "markdown"
+    TEXT = "text"
+    LATEX = "latex"
+    MARKDOWN = "markdown"
 
 
 ProblemFile = Annotated[
@@ -69,9 +69,7 @@ Layers = Annotated[
     str | None,
     typer.Option(metavar="n0,n1,...", help="Widths of a chain, inputs first: 64,16,10."),
 ]
-Activation = Annotated[
-    str, typer.Option(help=f"Of the hidden layers: {', '.join(ACTIVATIONS)}.")
-]
+Activation = Annotated[str, typer.Option(help=f"Of the hidden layers: {', '.join(ACTIVATIONS)}.")]
 Output = Annotated[
     str | None, typer.Option(help="Activation of the last layer; by default what the loss needs.")
 ]
@@ -140,11 +138,11 @@ def derive(
     loss: LossName = None,
     splitting: Annotated[
         Splitting, typer.Option(help="z^k as an abbreviation, or as a state with multiplier μ^k.")
-    ] = Splitting.activation,
+    ] = Splitting.ACTIVATION,
     form: Annotated[
         Form, typer.Option(help="Components, vectors of one sample, or all samples as rows.")
-    ] = Form.index,
-    format: Annotated[Format, typer.Option(help="How to write the equations.")] = Format.text,
+    ] = Form.INDEX,
+    format: Annotated[Format, typer.Option(help="How to write the equations.")] = Format.TEXT,
     depth: Annotated[
         str, typer.Option(help="N for every depth, or a number to write the layers out.")
     ] = "N",
@@ -157,7 +155,9 @@ def derive(
     if problem is not None or layers is not None:
         declared = _problem(problem, layers, activation, output, loss, None, None)
     written = None if depth == "N" else _depth(depth, declared)
-    derivation = derive_problem(declared, splitting.value)
+    derivation = derive_problem(
+        declared, "activation" if splitting is Splitting.ACTIVATION else "preactivation"
+    )
     typer.echo(derivation_text(derivation, form.value, format.value, written))
 
 
@@ -193,7 +193,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except Exception:  # noqa: BLE001  # exit 1 means "disagreed", so a crash must not use it
         traceback.print_exc()
-        typer.echo("this is a defect of lagrangenet; please report it with the lines above", err=True)
+        typer.echo(
+            "this is a defect of lagrangenet; please report it with the lines above", err=True
+        )
         sys.exit(3)
 
 
@@ -227,7 +229,9 @@ def _problem(
     """The declaration that the options say, with a name."""
     if file is not None:
         if layers is not None or loss is not None or output is not None or l2 is not None:
-            raise ProblemError("--problem declares everything; drop --layers, --loss, --output, --l2")
+            raise ProblemError(
+                "--problem declares everything; drop --layers, --loss, --output, --l2"
+            )
         declared = Problem.load(file)
         return declared if declared.name else replace(declared, name=file.stem)
     fitting = loss or ("squared_error" if data is None else data.default_loss)
@@ -288,7 +292,9 @@ def _depth(text: str, problem: Problem | None) -> int:
     if depth < 1:
         raise ProblemError(f"--depth {depth}: a network has at least one layer")
     if problem is not None and depth != problem.depth:
-        raise ProblemError(f"--depth {depth}: the network has {problem.depth} layers; say that, or N")
+        raise ProblemError(
+            f"--depth {depth}: the network has {problem.depth} layers; say that, or N"
+        )
     return depth
 
 
@@ -305,7 +311,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
     """A status line on standard error, if that is a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda line: None
+        yield lambda _: None
         return
     with console.status("starting") as status:
         yield status.update

@@ -26,6 +26,5 @@ class MissingExtra(LagrangenetError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(
-            f'{purpose} needs {package}, which is not installed: '
-            f'pip install "lagrangenet[{extra}]"'
+            f'{purpose} needs {package}, which is not installed: pip install "lagrangenet[{extra}]"'
         )

@@ -48,7 +48,7 @@ class Dense:
     """
 
     width: int
-    activation: Choice = Choice("identity")
+    activation: Choice
 
     def __init__(self, width: int, activation: Named = "identity") -> None:
         object.__setattr__(self, "width", _size(width, "the width of a Dense layer"))

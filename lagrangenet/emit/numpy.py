@@ -95,7 +95,9 @@ class _Printer:
             for text in _unpack(argument, layers, used)
         ]
         batch = next((a.name for a in routine.arguments if a.name in {"X", "Y"}), None)
-        if any(isinstance(n, t.Number) and n.value == l.M for a in routine.body for n in a.value.walk()):
+        if any(
+            isinstance(n, t.Number) and n.value == l.M for a in routine.body for n in a.value.walk()
+        ):
             unpack.append(f"M = {batch}.shape[0]")
         arguments = ", ".join(a.name for a in routine.arguments)
         returns = _returns(routine, layers)
@@ -153,7 +155,9 @@ class _Printer:
             return {"rho": "RHO"}.get(value.name, value.name), _ATOM
         if value.is_Rational and not value.is_Integer:
             return f"{value.p} / {value.q}", _MUL
-        return (str(value) if value.is_Integer else repr(float(value))), _ATOM if value >= 0 else _NEG
+        return (
+            str(value) if value.is_Integer else repr(float(value))
+        ), _ATOM if value >= 0 else _NEG
 
     def _call(self, node: t.Call) -> Piece:
         fn = node.fn.name
@@ -245,7 +249,8 @@ def _inputs(routine: Routine) -> set[str]:
 
 _SPECIAL = {
     "logsumexp": (
-        f.Top(f.Z[f.r], f.r) + sp.log(sp.Sum(sp.exp(f.Z[f.r] - f.Top(f.Z[f.r], f.r)), (f.r, 1, f.n))),
+        f.Top(f.Z[f.r], f.r)
+        + sp.log(sp.Sum(sp.exp(f.Z[f.r] - f.Top(f.Z[f.r], f.r)), (f.r, 1, f.n))),
         "log sum_r exp(z_r) of every row, as a column",
     ),
     "positive": (None, "x, where what underflowed to 0 becomes the smallest normal number"),
@@ -256,9 +261,10 @@ def _helper(name: str) -> str:
     if name == "positive":
         body, parameters = "return np.maximum(x, np.finfo(x.dtype).tiny)", "x"
         return f'def {name}({parameters}):\n    """{_SPECIAL[name][1]}."""\n    {body}'
+    axes: t.Axes = (l.i,)
     if name in _SPECIAL:
         expr, summary = _SPECIAL[name]
-        parameters, axes = "z", (l.i,)
+        parameters = "z"
     else:
         entry = ACTIVATIONS[name]
         expr = entry.expr if entry.stable is None else entry.stable

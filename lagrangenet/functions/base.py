@@ -37,7 +37,8 @@ class Top(sp.Function):
     nargs = (2,)
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
-        raise TypeError("Top is a shift of a stable form and has no derivative; derive from expr")
+        """Refuse: a stable form is not what is derived from."""
+        raise TypeError(f"Top has no derivative by argument {argindex}; derive from the definition")
 
 
 @dataclass(frozen=True, order=True)
@@ -110,8 +111,7 @@ class Entry:
             raise ProblemError(f"{self.kind} {self.name!r}: {key} is {value!r}, not a number")
         if not 0 < value < float("inf"):
             raise ProblemError(
-                f"{self.kind} {self.name!r}: {key} is {value!r}; "
-                "it has to be positive and finite"
+                f"{self.kind} {self.name!r}: {key} is {value!r}; it has to be positive and finite"
             )
         return float(value)
 

@@ -14,8 +14,6 @@ from rich.text import Text
 
 from lagrangenet.errors import DerivationError
 from lagrangenet.symbolic.derivation import Derivation
-from lagrangenet.symbolic.printing import text
-from lagrangenet.symbolic.styles import STYLES
 from lagrangenet.verify import Certificate, CheckResult
 
 _MARKS = {"agree": ("✓", "green"), "disagree": ("✗", "bold red"),
@@ -74,9 +72,9 @@ def derivation_text(
     """
     if format not in FORMATS:
         raise DerivationError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
-    style = STYLES["text" if format == "text" else "latex"]
-    lagrangian = "L = " + text(derivation.lagrangian.expr, style)
-    rows = derivation.equations(form, "text" if format == "text" else "latex", depth)
+    written = "text" if format == "text" else "latex"
+    lagrangian = derivation.statement(form, written, depth)
+    rows = derivation.equations(form, written, depth)
     if format == "text":
         return "\n".join(_text_lines(lagrangian, rows))
     if format == "latex":

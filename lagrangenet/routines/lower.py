@@ -152,7 +152,9 @@ class _Lowering:
         written = log_of_output(written, problem.layers[-1].activation)
         deep = [term for term in sp.Add.make_args(written) if _layer_index(term) is not None]
         total = ref("J", None)
-        data = contract(simple(sp.Add(*(e for e in sp.Add.make_args(written) if e not in deep))), ())
+        data = contract(
+            simple(sp.Add(*(e for e in sp.Add.make_args(written) if e not in deep))), ()
+        )
         at_output = {l.N: sp.Integer(self.depth), l.k: sp.Integer(self.depth)}
         node = self.named(instantiate(data, at_output))
         body = [Assign(total, node, ("J",), self.depth, "J = (1/M) Σ_i ℓ(y_i, x_i^N)")]
@@ -168,7 +170,8 @@ class _Lowering:
     def solved(self, label: str, k: int) -> Assign:
         """The unknown of a condition, from its solution."""
         condition = self.derivation.condition(label, k)
-        assert condition.unknown is not None and condition.solution is not None
+        assert condition.unknown is not None
+        assert condition.solution is not None
         value = self.value(condition, condition.solution, k, True)
         target = self.array(matrix_form(condition.unknown, condition, batch=True), k)
         return Assign(target, value, (label,), k, self.formula(condition, k))
@@ -192,7 +195,8 @@ class _Lowering:
         output = self.derivation.condition("S2", self.depth)
         through = self.derivation.condition("S4", self.depth)
         choice = self.problem.layers[-1].activation
-        assert output.solution is not None and through.solution is not None
+        assert output.solution is not None
+        assert through.solution is not None
         multiplier = self.concrete(output.solution, choice)
         if not any(e.exp.is_negative and e.base.has(l.X) for e in multiplier.atoms(sp.Pow)):
             return self.solved("S4", self.depth)
@@ -204,7 +208,7 @@ class _Lowering:
         fused = last.replace(lambda e: isinstance(e, sp.Indexed) and e.base == l.lam, lam_at)
         fused = tidy(sp.expand(fused))
         if LOSSES[self.problem.loss.name].labels == "distribution":
-            fused = fused.replace(_is_sum_of_labels, lambda e: sp.S.One)
+            fused = fused.replace(_is_sum_of_labels, lambda _: sp.S.One)
         node = contract(simple(fused), (l.i, l.p))
         formula = text(instantiate(contract(simple(fused), (l.p,), (l.i,)), self.output), labels="")
         target = ref("mu", self.depth, (l.i, l.p))
@@ -247,7 +251,7 @@ class _Lowering:
 
         def change(one: Node) -> Node:
             if isinstance(one, t.Call) and one.fn.name == "sigma":
-                choice = self.problem.layers[int(one.fn.layer) - 1].activation
+                choice = self.problem.layers[int(one.fn.layer or 0) - 1].activation
                 parameters = tuple(t.scalar(sp.Float(v)) for _, v in choice.parameters)
                 return replace(one, fn=Fn(choice.name, coupled=one.fn.coupled),
                                args=(*one.args, *parameters))  # fmt: skip
@@ -291,8 +295,8 @@ def _template(
 @cache
 def _formula(condition: Condition, as_residual: bool, regularized: bool) -> tuple[Node, Node]:
     solved = condition.unknown is not None and not as_residual
-    right = condition.solution if solved else condition.residual
-    left = condition.unknown if solved else condition.wrt
+    right: sp.Expr = condition.solution if solved else condition.residual
+    left: sp.Expr = condition.unknown if solved else condition.wrt
     if not regularized:
         right = right.xreplace({l.rho: sp.S.Zero})
     return matrix_form(right, condition), matrix_form(left, condition)

@@ -34,9 +34,7 @@ class Term:
         """Substitute an index everywhere and remove it from the bound ones."""
         swap = {old: new}
         deltas = tuple(delta.xreplace(swap) for delta in self.deltas)
-        kept = tuple(
-            (v, a.xreplace(swap), b.xreplace(swap)) for v, a, b in self.bound if v != old
-        )
+        kept = tuple((v, a.xreplace(swap), b.xreplace(swap)) for v, a, b in self.bound if v != old)
         return Term(self.factor.xreplace(swap), deltas, kept)
 
     @property

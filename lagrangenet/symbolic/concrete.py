@@ -99,8 +99,10 @@ def jacobian(choice: Choice, through_value: bool) -> sp.Expr:
     entry = ACTIVATIONS[choice.name]
     value = with_parameters(entry.expr, choice)
     inner = sp.Dummy("s", integer=True, positive=True)
-    value = value.replace(lambda e: isinstance(e, sp.Sum), lambda e: sp.Sum(
-        e.function.xreplace({f.r: inner}), (inner, 1, f.n)))
+    value = value.replace(
+        lambda e: isinstance(e, sp.Sum),
+        lambda e: sp.Sum(e.function.xreplace({f.r: inner}), (inner, 1, f.n)),
+    )
     derivative = collapse(value.diff(f.Z[f.r]), {f.p: (sp.S.One, f.n), f.r: (sp.S.One, f.n)})
     x = sp.IndexedBase("x", real=True)
     # σ_p = N_p / D: writing N_a as x_a · D at both components folds the derivative into values.
@@ -182,7 +184,9 @@ def _nested(total: sp.Sum) -> sp.Expr:
         if not any(isinstance(e, sp.Indexed) and e.base in (l.lam, l.mu) for e in inner):
             continue
         rest = [limit for limit in total.limits if limit[0] != v]
-        whole = sp.Mul(*(e for e in factors if not e.has(v))) * _Vjp(sp.Mul(*inner), v, lower, upper)
+        whole = sp.Mul(*(e for e in factors if not e.has(v))) * _Vjp(
+            sp.Mul(*inner), v, lower, upper
+        )
         return sp.Sum(whole, *rest) if rest else whole
     return total
 
@@ -247,7 +251,7 @@ def log_of_output(expr: sp.Expr, sigma: Choice) -> sp.Expr:
         vector, size = l.Z[layer, sample, l.STAR], l.n(layer)
         written = expanded.replace(
             lambda e: isinstance(e, sp.log) and isinstance(e.args[0], sp.Sum),
-            lambda e: l.LogSumExp(vector, size),
+            lambda _: l.LogSumExp(vector, size),
         )
         return written.xreplace({f.Z[f.p]: l.Z[layer, sample, component]})
 

@@ -8,7 +8,8 @@ no such form (a contraction of more than two axes) is refused by name.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import sympy as sp
 from sympy.codegen.numpy_nodes import logaddexp
@@ -89,7 +90,9 @@ class _Contraction:
 
     def _ref(self, expr: sp.Indexed) -> Node:
         name = str(expr.base.label)
-        layer, indices = (None, expr.indices) if name == "Y" else (expr.indices[0], expr.indices[1:])
+        layer, indices = (
+            (None, expr.indices) if name == "Y" else (expr.indices[0], expr.indices[1:])
+        )
         if not all(index.is_Symbol for index in indices):
             raise DerivationError(f"{expr} has a compound subscript")
         return t.Ref(tuple(a for a in indices if a not in self.labels), name, layer)
@@ -155,15 +158,16 @@ class _Contraction:
         node = self._product([expr.function], wanted, [v for v in bound if v not in self.labels])
         for v, lower, upper in expr.limits:
             if v in self.labels:
-                node = _pull_sign(lambda inner, v=v, a=lower, b=upper: t.Over(  # type: ignore[misc]
-                    inner.axes, v, a, b, inner), node)
+                node = _pull_sign(partial(_over, v, lower, upper), node)
         return node
 
     def _componentwise(self, total: sp.Add, wanted: Axes) -> bool:
         """Whether all terms run over the same axes, so that one reduction sums them all."""
         return len({frozenset(self.build(arg, wanted).axes) for arg in total.args}) == 1
 
-    def _product(self, factors: list[sp.Expr], wanted: Axes, bound: Iterable[sp.Symbol] = ()) -> Node:
+    def _product(
+        self, factors: list[sp.Expr], wanted: Axes, bound: Iterable[sp.Symbol] = ()
+    ) -> Node:
         above: list[Node] = []
         below: list[Node] = []
         for factor in itertools.chain(*(sp.Mul.make_args(f) for f in factors)):
@@ -187,17 +191,18 @@ class _Contraction:
         self, axis: sp.Symbol, above: list[Node], below: list[Node], wanted: Axes
     ) -> tuple[list[Node], list[Node]]:
         """Sum the product over ``axis``: a matrix product where two groups share just that axis."""
+        rest = [f for f in above if axis not in f.axes]
+        outer = [d for d in below if axis not in d.axes]
         groups = self._grouped(
             [f for f in above if axis in f.axes], [d for d in below if axis in d.axes], wanted
         )
         if len(groups) == 2 and set(groups[0].axes) & set(groups[1].axes) == {axis}:
-            summed = self._matmul(axis, *groups, wanted)
-        else:
-            whole = self._merged(groups, [], wanted)
-            kept = tuple(a for a in whole.axes if a != axis)
-            summed = _pull_sign(lambda node: _reduced(node, kept), whole)
-        rest = [f for f in above if axis not in f.axes]
-        return [*rest, summed], [d for d in below if axis not in d.axes]
+            return [*rest, self._matmul(axis, groups[0], groups[1], wanted)], outer
+        whole = self._merged(groups, [], wanted)
+        if self.labels and isinstance(whole, t.Product) and _two_vectors(whole, axis):
+            return [*rest, t.MatMul((), *whole.factors)], outer
+        kept = tuple(a for a in whole.axes if a != axis)
+        return [*rest, _pull_sign(lambda node: _reduced(node, kept), whole)], outer
 
     def _grouped(self, factors: list[Node], divisors: list[Node], wanted: Axes) -> list[Node]:
         """Merge componentwise what has the same axes; beyond two groups, subsets too."""
@@ -230,12 +235,20 @@ class _Contraction:
     def _merged(self, above: list[Node], below: list[Node], wanted: Axes) -> Node:
         homes = list(dict.fromkeys(frozenset(f.axes) for f in above if f.axes))
         if self.labels and len(homes) == 2 and not homes[0] & homes[1]:
-            groups = [self._merged([f for f in above if set(f.axes) == h], [], wanted) for h in homes]
+            groups = [
+                self._merged([f for f in above if set(f.axes) == h], [], wanted) for h in homes
+            ]
             left, right = sorted(groups, key=lambda f: wanted.index(f.axes[0]))
             outer = _pull_sign(lambda f: t.Outer((*left.axes, *right.axes), f, right), left)
             above = [*(f for f in above if not f.axes), outer]
         axes = _union([*above, *below], wanted)
         return t.product([_arranged(f, axes) for f in above], below, axes)
+
+
+def _two_vectors(product: t.Product, axis: sp.Symbol) -> bool:
+    """Whether a product summed over its only axis is the inner product of two vectors."""
+    one_axis = all(factor.axes == (axis,) for factor in product.factors)
+    return one_axis and len(product.factors) == 2 and not product.divisors
 
 
 def _cost(axis: sp.Symbol, factors: list[Node]) -> tuple[int, int]:
@@ -254,11 +267,14 @@ def _reduced(node: Node, kept: Axes) -> Node:
     return t.Reduced(kept, node)
 
 
-def _pull_sign(wrap, node: Node) -> Node:  # type: ignore[no-untyped-def]
+def _over(index: sp.Symbol, lower: sp.Expr, upper: sp.Expr, node: Node) -> Node:
+    return t.Over(node.axes, index, lower, upper, node)
+
+
+def _pull_sign(wrap: Callable[[Node], Node], node: Node) -> Node:
     """wrap(−a) as −wrap(a): sums and outer products are linear."""
-    if isinstance(node, t.Total) and not node.plus and len(node.minus) == 1:
-        return t.negate(wrap(node.minus[0]))
-    return wrap(node)  # type: ignore[no-any-return]
+    bare = t.unsigned(node)
+    return wrap(node) if bare is node else t.negate(wrap(bare))
 
 
 def _union(nodes: Iterable[Node], wanted: Axes) -> Axes:

@@ -51,7 +51,9 @@ class Derivation:
         if self.problem is None:
             return (l.COMPONENTWISE,)
         coupled = {entry.coupled for entry in self.problem.activations}
-        return tuple(kind for kind in (l.COMPONENTWISE, l.COUPLED) if (kind == l.COUPLED) in coupled)
+        return tuple(
+            kind for kind in (l.COMPONENTWISE, l.COUPLED) if (kind == l.COUPLED) in coupled
+        )
 
     @cached_property
     def stationarity(self) -> tuple[Condition, ...]:
@@ -82,9 +84,9 @@ class Derivation:
 
     # -- printing ------------------------------------------------------------------------------
 
-    def equations(self, form: str = "index", format: str = "text", depth: int | None = None) -> list[
-        tuple[str, str, str]
-    ]:
+    def equations(
+        self, form: str = "index", format: str = "text", depth: int | None = None
+    ) -> list[tuple[str, str, str]]:
         """Every condition as (label, meaning, equation).
 
         Parameters
@@ -100,20 +102,30 @@ class Derivation:
         rows = []
         for condition in self.stationarity:
             for layer in _layers(condition, depth):
-                if depth is not None and self.problem is not None:
-                    if condition != self.condition(condition.label, layer):
-                        continue
+                elsewhere = depth is not None and self.problem is not None
+                if elsewhere and condition != self.condition(condition.label, layer):
+                    continue
                 title = _title(condition, depth)
-                rows.append((condition.label, title, _equation(condition, form, format, layer, depth)))
+                rows.append(
+                    (condition.label, title, _equation(condition, form, format, layer, depth))
+                )
         return rows
 
+    def statement(self, form: str = "index", format: str = "text", depth: int | None = None) -> str:
+        """The Lagrangian as an equation; arguments as for :meth:`equations`."""
+        style = STYLES[format]
+        at_depth = {} if depth is None else {l.N: sp.Integer(depth)}
+        if form == "index":
+            return "L = " + text(self.lagrangian.expr.xreplace(at_depth), style)
+        return "L = " + text(instantiate(self.lagrangian.vector_form, at_depth), style)
+
     def __str__(self) -> str:
-        lines = ["L = " + text(self.lagrangian.expr), ""]
+        lines = [self.statement(), ""]
         lines += [f"({label})  {equation}" for label, _, equation in self.equations()]
         return "\n".join(lines)
 
     def _repr_latex_(self) -> str:
-        rows = [text(self.lagrangian.expr, STYLES["latex"])]
+        rows = [self.statement("index", "latex")]
         rows += [equation for _, _, equation in self.equations("index", "latex")]
         return "$$\\begin{gathered}" + r"\\ ".join(rows) + "\\end{gathered}$$"
 
@@ -177,7 +189,9 @@ def _equation(condition: Condition, form: str, format: str, layer: int, depth: i
         labels = "i" if form == "matrix" else ""
         node = instantiate(matrix_form(right, condition, form == "batch"), values)
         written = text(node, style, labels)
-        head = text(instantiate(matrix_form(left, condition, form == "batch"), values), style, labels)
+        head = text(
+            instantiate(matrix_form(left, condition, form == "batch"), values), style, labels
+        )
     if condition.unknown is None:
         head = style.derivative("L", head)
     return f"{head} = {written}"

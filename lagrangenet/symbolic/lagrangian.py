@@ -17,6 +17,8 @@ import sympy as sp
 
 from lagrangenet.errors import DerivationError
 from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic.contraction import contract
+from lagrangenet.symbolic.tensor import Node, total
 
 Splitting = Literal["activation", "preactivation"]
 
@@ -74,10 +76,21 @@ class Lagrangian:
     @cached_property
     def expr(self) -> sp.Expr:
         """L itself."""
+        return self.objective + sp.Add(*self.products)
+
+    @property
+    def products(self) -> list[sp.Expr]:
+        """Σ_k Σ_i Σ_p multiplier · residual, for each family of constraints."""
         over = ((_p, 1, l.n(_k)), (_i, 1, l.M), (_k, 1, l.N))
-        return self.objective + sp.Add(
-            *(sp.Sum(multiplier * residual, *over) for multiplier, residual in self.constraints)
-        )
+        return [sp.Sum(multiplier * residual, *over) for multiplier, residual in self.constraints]
+
+    @cached_property
+    def vector_form(self) -> Node:
+        """L with vectors of one sample: Σ_k Σ_i ⟨λ_i^k, x_i^k − σ^k(...)⟩, for any kind of σ^k."""
+        general = Lagrangian(self.splitting, (l.COUPLED,))
+        parts = sorted(general.objective.args, key=lambda term: not term.has(l.ell))
+        parts += general.products
+        return total([contract(part, (), (_k, _i)) for part in parts], ())
 
     def _sigma(self, z: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
         """σ^k_p of the vector with components z(r), over the kinds that occur."""

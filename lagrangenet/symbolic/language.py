@@ -85,7 +85,9 @@ class Coupled(sp.Function):
         change = vector.xreplace({STAR: inner}).diff(s)
         if change == 0:
             return sp.S.Zero
-        return sp.Sum(partial_of(self.name)(*labels, inner, vector, size) * change, (inner, 1, size))
+        return sp.Sum(
+            partial_of(self.name)(*labels, inner, vector, size) * change, (inner, 1, size)
+        )
 
 
 class Partial(sp.Function):

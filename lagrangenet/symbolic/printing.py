@@ -125,8 +125,8 @@ class _IndexWriter(_Writer):
     def _sum(self, expr: sp.Sum) -> str:
         body = self.at_least(self.write(expr.function), _MUL)
         for v, lower, upper in expr.limits:
-            ends = (self.scalar(e)[0] for e in (v, lower, upper))
-            body = self.style.total(*ends, body)
+            index, low, high = (self.scalar(e)[0] for e in (v, lower, upper))
+            body = self.style.total(index, low, high, body)
         return body
 
     def _mul(self, expr: sp.Mul) -> Piece:
@@ -155,14 +155,16 @@ class _IndexWriter(_Writer):
         style = self.style
         if isinstance(expr, l.Opaque):
             layer = expr.args[0] if len(expr.args) > 1 else None
-            head = style.script(style.prime(style.name(expr.name), expr.order), "", self.layer(layer))
+            head = style.script(
+                style.prime(style.name(expr.name), expr.order), "", self.layer(layer)
+            )
             return style.function(head, [self.write(expr.args[-1])[0]])
         if isinstance(expr, l.Coupled | l.Partial):
             return self._coupled(expr)
         if isinstance(expr, Top):
             return style.function("max", [self.write(expr.args[0])[0]])
         if isinstance(expr, l.Member):
-            return f"[{style.words(f'{self.write(expr.args[0])[0]} {expr.args[1]}')}]"
+            return f"[{style.words(self.write(expr.args[0])[0], str(expr.args[1]))}]"
         return style.function(type(expr).__name__, [self.write(a)[0] for a in expr.args])
 
     def _coupled(self, expr: sp.Function) -> str:
@@ -172,7 +174,9 @@ class _IndexWriter(_Writer):
             value = style.function(style.name("ell"), [labels, vector])
             along = expr.args[-2].xreplace({l.STAR: expr.args[1]}) if len(expr.args) == 4 else None
         else:
-            head = style.script(style.name(expr.name), self.write(expr.args[1])[0], self.layer(expr.args[0]))
+            head = style.script(
+                style.name(expr.name), self.write(expr.args[1])[0], self.layer(expr.args[0])
+            )
             value = style.function(head, [vector])
             along = None
             if isinstance(expr, l.Partial):
@@ -180,7 +184,6 @@ class _IndexWriter(_Writer):
         if along is None:
             return value
         return style.fraction(style.partial + value, style.partial + self.write(along)[0])
-
 
     def _vector(self, expr: sp.Function) -> str:
         """The argument of a coupled function, as a vector."""
@@ -259,18 +262,25 @@ class _MatrixWriter(_Writer):
         if not node.divisors:
             return above, _MUL
         below = self.style.dot.join(self.at_least(self.write(d), _POW) for d in node.divisors)
-        if all(not d.axes for d in node.divisors) and arrays:
+        sums = any(isinstance(f, t.Over | t.Reduced) for f in scalars)
+        if all(not d.axes for d in node.divisors) and (arrays or sums):
             return self.style.dot.join([self.style.reciprocal(below), above]), _MUL
         compound = len(arrays) > 1 or len(node.divisors) > 1
         return self.style.quotient(above, below, compound), _MUL
 
     def _total(self, node: t.Total) -> Piece:
-        terms = [(True, self.write(p)) for p in node.plus] + [(False, self.write(m)) for m in node.minus]
+        terms = [(True, self.write(p)) for p in node.plus] + [
+            (False, self.write(m)) for m in node.minus
+        ]
         return self.joined(terms), _ADD
 
     def _power(self, node: t.Power) -> Piece:
         base = self.write(node.base)
-        inner = self.style.parens(base[0]) if isinstance(node.base, t.Ref) else self.at_least(base, _ATOM)
+        inner = (
+            self.style.parens(base[0])
+            if isinstance(node.base, t.Ref)
+            else self.at_least(base, _ATOM)
+        )
         return self.style.power(inner, self.scalar(node.exponent)[0]), _POW
 
     def _matmul(self, node: t.MatMul) -> Piece:
@@ -296,10 +306,13 @@ class _MatrixWriter(_Writer):
     def _reduced(self, node: t.Reduced) -> Piece:
         inner = node.arg
         if isinstance(inner, t.Call) and inner.fn.name == "omega":
-            return self.style.function(self.style.name("Omega"), [self.write(inner.args[0])[0]]), _ATOM
+            return self.style.function(
+                self.style.name("Omega"), [self.write(inner.args[0])[0]]
+            ), _ATOM
         name = self.style.function(node.op, [self.write(inner)[0]])
         return name, _ATOM
 
     def _over(self, node: t.Over) -> Piece:
-        ends = (self.scalar(e)[0] for e in (node.index, node.lower, node.upper))
-        return self.style.total(*ends, self.at_least(self.write(node.arg), _MUL)), _MUL
+        index, low, high = (self.scalar(e)[0] for e in (node.index, node.lower, node.upper))
+        body = self.at_least(self.write(node.arg), _MUL)
+        return self.style.total(index, low, high, body), _MUL

@@ -133,7 +133,7 @@ def _at_layers(derivative: sp.Expr, row: _Row) -> sp.Expr:
     else:
         ranges = {l.k: (sp.S.One, l.N - 1), l.p: (sp.S.One, l.n(l.k))}
         derivative = derivative.replace(
-            lambda e: isinstance(e, sp.KroneckerDelta) and e.has(l.N), lambda e: sp.S.Zero
+            lambda e: isinstance(e, sp.KroneckerDelta) and e.has(l.N), lambda _: sp.S.Zero
         )
     decided = derivative.replace(
         lambda e: isinstance(e, Between), lambda e: _decide(e, ranges, row.label)

@@ -46,7 +46,7 @@ class Text:
         return self.names.get(symbol, (symbol, symbol))[0]
 
     def script(self, base: str, lower: str = "", upper: str = "") -> str:
-        """base with subscript and superscript; numbers become Unicode superscripts."""
+        """A base with subscript and superscript; numbers become Unicode superscripts."""
         below = f"_{lower}" if lower.isalnum() else f"_{{{lower}}}" if lower else ""
         if upper.isdigit():
             return base + below + upper.translate(_SUPERSCRIPTS)
@@ -58,8 +58,10 @@ class Text:
         return base + "′" * order
 
     def power(self, base: str, exponent: str) -> str:
-        """base to a power."""
-        return base + exponent.translate(_SUPERSCRIPTS) if exponent.isdigit() else f"{base}^{exponent}"
+        """A base to a power."""
+        return (
+            base + exponent.translate(_SUPERSCRIPTS) if exponent.isdigit() else f"{base}^{exponent}"
+        )
 
     def transpose(self, base: str) -> str:
         """baseᵀ."""
@@ -93,12 +95,12 @@ class Text:
         """name(args)."""
         return f"{name}({', '.join(args)})"
 
-    def words(self, phrase: str) -> str:
-        """Words inside a formula."""
-        return phrase
+    def words(self, symbol: str, phrase: str) -> str:
+        """A statement about a symbol, in words."""
+        return f"{symbol} {phrase}"
 
     def cases(self, value: str, condition: str, other: str) -> str:
-        """value if condition, otherwise other."""
+        """A value if condition, otherwise other."""
         return f"({value} if {condition} else {other})"
 
 
@@ -154,8 +156,8 @@ class LaTeX(Text):
         known = {"exp", "log", "tanh", "max"}
         return rf"{chr(92) + name if name in known else name}\left({', '.join(args)}\right)"
 
-    def words(self, phrase: str) -> str:
-        return rf"\text{{{phrase}}}"
+    def words(self, symbol: str, phrase: str) -> str:
+        return rf"{symbol}\ \text{{{phrase}}}"
 
     def cases(self, value: str, condition: str, other: str) -> str:
         return rf"\begin{{cases}}{value} & {condition}\\ {other} & \text{{otherwise}}\end{{cases}}"

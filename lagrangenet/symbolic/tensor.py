@@ -7,17 +7,12 @@ as code (rows are samples). Its nodes are frozen; an axis is the SymPy index tha
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from functools import cache
+from dataclasses import dataclass, replace
+from typing import Any
 
 import sympy as sp
 
 Axes = tuple[sp.Symbol, ...]
-
-
-@cache
-def _fields(kind: type[Node]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
 
 
 @dataclass(frozen=True)
@@ -30,8 +25,7 @@ class Node:
     def children(self) -> tuple[Node, ...]:
         """The operands."""
         found: list[Node] = []
-        for name in _fields(type(self)):
-            value = getattr(self, name)
+        for value in vars(self).values():
             if isinstance(value, Node):
                 found.append(value)
             elif isinstance(value, tuple):
@@ -39,14 +33,13 @@ class Node:
         return tuple(found)
 
     def walk(self) -> list[Node]:
-        """This node and all below it."""
+        """The node and all below it."""
         return [self, *(below for child in self.children for below in child.walk())]
 
     def map(self, change: Callable[[Node], Node]) -> Node:
         """Rebuild the tree bottom-up, every node passed through ``change``."""
-        new = {}
-        for name in _fields(type(self)):
-            value = getattr(self, name)
+        new: dict[str, Any] = {}
+        for name, value in vars(self).items():
             if isinstance(value, Node):
                 new[name] = value.map(change)
             elif isinstance(value, tuple) and any(isinstance(v, Node) for v in value):
@@ -167,10 +160,9 @@ def scalar(value: sp.Expr | int) -> Number:
 
 def instantiate(node: Node, values: dict[sp.Symbol, sp.Expr]) -> Node:
     """The tree at a concrete layer: k → 2 in every reference and function."""
+    done: dict[Any, Any] = {None: None}
 
-    done: dict[sp.Expr | None, sp.Expr | None] = {None: None}
-
-    def at(layer: sp.Expr | None) -> sp.Expr | None:
+    def at(layer: Any) -> Any:
         if layer not in done:
             done[layer] = layer.xreplace(values)
         return done[layer]
@@ -215,10 +207,9 @@ def substituted(node: Node, known: dict[Node, Ref]) -> Node:
 def negate(node: Node) -> Node:
     """−node, by exchanging the signs of a sum where that is possible."""
     if isinstance(node, Total):
-        return node if not node.minus and not node.plus else _total(node.minus, node.plus, node.axes)
-    if isinstance(node, Number) and node.value.is_number:
-        return scalar(-node.value)
-    return Total(node.axes, (), (node,))
+        return _total(node.minus, node.plus, node.axes)
+    bare = unsigned(node)
+    return Total(node.axes, (), (node,)) if bare is node else bare
 
 
 def _total(plus: tuple[Node, ...], minus: tuple[Node, ...], axes: Axes) -> Node:
@@ -239,7 +230,8 @@ def total(terms: list[Node], axes: Axes) -> Node:
             minus.append(scalar(-term.value))
         else:
             plus.append(term)
-    plus.sort(key=lambda term: isinstance(term, Ref) and term.name == "b")
+    for side in (plus, minus):
+        side.sort(key=lambda term: isinstance(term, Ref) and term.name == "b")
     return _total(tuple(plus), tuple(minus), axes)
 
 
@@ -247,11 +239,9 @@ def product(factors: list[Node], divisors: list[Node], axes: Axes) -> Node:
     """A product with at most one sign, in front of it or inside one of its sums."""
     sign = 1
     kept: list[Node] = []
-    for factor in factors:
-        if isinstance(factor, Total) and not factor.plus and len(factor.minus) == 1:
-            sign, factor = -sign, factor.minus[0]
-        if isinstance(factor, Number) and factor.value.is_negative:
-            sign, factor = -sign, scalar(-factor.value)
+    for signed in factors:
+        factor = unsigned(signed)
+        sign = -sign if factor is not signed else sign
         if isinstance(factor, Product):
             kept += factor.factors
             divisors = [*divisors, *factor.divisors]
@@ -275,8 +265,17 @@ def product(factors: list[Node], divisors: list[Node], axes: Axes) -> Node:
     return whole if sign > 0 else Total(axes, (), (whole,))
 
 
+def unsigned(node: Node) -> Node:
+    """A node without the minus sign in front of it; the node itself if there is none."""
+    if isinstance(node, Total) and not node.plus and len(node.minus) == 1:
+        return node.minus[0]
+    if isinstance(node, Number) and node.value.is_negative:
+        return scalar(-node.value)
+    return node
+
+
 def _into_branches(cases: Call, rest: list[Node], axes: Axes) -> Node:
-    """rest · (a if c else b) as (rest · a if c else rest · b): no array of constants is made."""
+    """Give rest · (a if c else b) as (rest · a if c else rest · b): no array of constants is made."""
     condition, *values = cases.args
     branches = (
         scalar(0) if value == scalar(0) else product([*rest, value], [], axes) for value in values

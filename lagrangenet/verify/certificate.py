@@ -120,8 +120,12 @@ class Certificate:
         checks = []
         for check in data["checks"]:
             figure = check["figure"]
-            checks.append(CheckResult(**{**check, "figure": None if figure is None else float(figure)}))
-        return cls(data["problem"], data["seed"], data["environment"], data["sources"], tuple(checks))
+            checks.append(
+                CheckResult(**{**check, "figure": None if figure is None else float(figure)})
+            )
+        return cls(
+            data["problem"], data["seed"], data["environment"], data["sources"], tuple(checks)
+        )
 
     @classmethod
     def joined(cls, certificates: Iterable[Certificate]) -> Certificate:
@@ -183,7 +187,9 @@ def package_hash() -> str:
     """SHA-256 over the package's own Python files, in order of their paths."""
     root = Path(__file__).resolve().parent.parent
     files = sorted(root.rglob("*.py"))
-    return _digest(*(f"{p.relative_to(root).as_posix()}\n".encode() + p.read_bytes() for p in files))
+    return _digest(
+        *(f"{p.relative_to(root).as_posix()}\n".encode() + p.read_bytes() for p in files)
+    )
 
 
 @cache

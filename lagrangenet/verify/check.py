@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from lagrangenet.errors import DataError
 from lagrangenet.problem import Problem
 from lagrangenet.runtime import Layers, Routines, generate
 from lagrangenet.symbolic.derivation import Derivation
-from lagrangenet.verify.certificate import CheckResult
+from lagrangenet.verify.certificate import CheckResult, Verdict
 from lagrangenet.verify.differences import kink_distance
 from lagrangenet.verify.explicit import LARGEST, ExplicitLagrangian
 from lagrangenet.verify.instance import Instance, small_instance
@@ -35,6 +36,10 @@ NEGLIGIBLE = 1e-9
 
 class Inconclusive(Exception):
     """The oracle could not certify itself, so the check says nothing."""
+
+
+class Inapplicable(Exception):
+    """The check has nothing to compare on this problem with these data."""
 
 
 @dataclass(frozen=True)
@@ -108,14 +113,21 @@ class Subject:
 
     def _theta(self, rng: np.random.Generator, scale: float) -> Theta:
         theta = self.routines.initial(rng)
-        return tuple(
-            (scale * W, scale * 0.3 * rng.standard_normal(b.shape)) for W, b in theta
-        )
+        return tuple((scale * W, scale * 0.3 * rng.standard_normal(b.shape)) for W, b in theta)
 
     @cached_property
     def instance(self) -> Instance:
-        """The subproblem small enough to be solved with every state as a variable."""
-        return small_instance(self.problem, self.X, self.Y, self.seed)
+        """The subproblem small enough to be solved with every state as a variable.
+
+        Raises
+        ------
+        Inapplicable
+            If the data admit none, for example labels of one class: J has no minimizer then.
+        """
+        try:
+            return small_instance(self.problem, self.X, self.Y, self.seed)
+        except DataError as error:
+            raise Inapplicable(str(error)) from None
 
     @cached_property
     def instance_routines(self) -> Routines:
@@ -189,25 +201,27 @@ class Check(ABC):
 
     def run(self, subject: Subject) -> CheckResult:
         """Measure, and judge. Code that raises or warns disagrees."""
-        problem = subject.problem.name
-        if reason := self.inapplicable(subject):
-            return CheckResult(problem, self.name, None, self.tolerance, "inapplicable", "", reason)
         try:
+            if reason := self.inapplicable(subject):
+                raise Inapplicable(reason)
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 found = self.measure(subject)
+        except Inapplicable as error:
+            return self._result(subject, None, "inapplicable", "", str(error))
         except Inconclusive as error:
-            return CheckResult(
-                problem, self.name, None, self.tolerance, "inconclusive", "", str(error)
-            )
+            return self._result(subject, None, "inconclusive", "", str(error))
         except Exception as error:  # noqa: BLE001  # whatever generated code raises is a finding
             found = Finding(float("inf"), "", f"the code raised {type(error).__name__}: {error}")
-        agrees = found.figure <= self.tolerance  # False for NaN
-        note = self.reason if agrees else found.seen
-        verdict = "agree" if agrees else "disagree"
-        return CheckResult(
-            problem, self.name, found.figure, self.tolerance, verdict, found.where, note
-        )  # fmt: skip
+        if found.figure <= self.tolerance:  # False for NaN
+            return self._result(subject, found.figure, "agree", found.where, self.reason)
+        return self._result(subject, found.figure, "disagree", found.where, found.seen)
+
+    def _result(
+        self, subject: Subject, figure: float | None, verdict: Verdict, where: str, note: str
+    ) -> CheckResult:
+        name = subject.problem.name
+        return CheckResult(name, self.name, figure, self.tolerance, verdict, where, note)
 
 
 # -- comparing ---------------------------------------------------------------------------------------

@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from lagrangenet.verify import differences
+from lagrangenet.problem import Problem
 from lagrangenet.verify.check import (
-    CLEAR_OF_KINKS,
     Array,
     Block,
     Check,
     Finding,
-    Inconclusive,
     Point,
     Subject,
     deviation,
@@ -22,10 +20,8 @@ from lagrangenet.verify.check import (
     per_layer,
     worst,
 )
-from lagrangenet.verify.differences import flatten, kink_distance, unflatten
-
-#: Parameters that are differentiated one by one; a larger network is sampled.
-COORDINATES = 1500
+from lagrangenet.verify.differences import flatten, unflatten
+from lagrangenet.verify.textbook import Textbook, Theta
 
 
 def _largest(findings: list[Finding]) -> Finding:
@@ -218,119 +214,6 @@ class ExplicitResiduals(Check):
         return Finding(worst_one.figure, worst_one.where, f"{worst_one.seen} {note}".strip())
 
 
-class ComplexStep(Check):
-    """The gradient against complex steps of an independent J."""
-
-    name = "gradient against complex step"
-    tolerance = 1e-14
-    reason = "relative to the largest entry of the gradient; a complex step has no truncation error"
-
-    def inapplicable(self, subject: Subject) -> str:
-        """Kinked functions are not analytic."""
-        return "" if subject.problem.smooth else "the network has kinks; a complex step needs smooth J"
-
-    def measure(self, subject: Subject) -> Finding:
-        """Differentiate the textbook's loss."""
-        point = subject.few
-
-        def J(theta: Any) -> Any:
-            return subject.textbook.loss(theta, point.X, point.Y)
-
-        def slope(at: Array, direction: Array) -> float:
-            moved = unflatten(at + 1e-30j * direction, point.theta)
-            return float(np.imag(J(moved)) / 1e-30)
-
-        return _along_coordinates(subject, point, slope)
-
-
-class CentralDifferences(Check):
-    """The gradient against central differences, clear of kinks."""
-
-    name = "gradient against central differences"
-    tolerance = 1e-7
-    reason = "relative to the largest entry; truncation h² and rounding ε/h of a step h = 1e-5"
-
-    def measure(self, subject: Subject) -> Finding:
-        """Differentiate the textbook's loss with real steps that cross no kink."""
-        point, step = subject.few, 1e-5
-        clear = kink_distance(subject.problem, point.theta, point.X, point.Y)
-        if clear < CLEAR_OF_KINKS:
-            raise Inconclusive(f"the nearest kink is {clear:.1e} away")
-
-        def slope(at: Array, direction: Array) -> float:
-            ends = [unflatten(at + s * step * direction, point.theta) for s in (1, -1)]
-            values = [subject.textbook.loss(theta, point.X, point.Y) for theta in ends]
-            return float(values[0] - values[1]) / (2 * step)
-
-        return _along_coordinates(subject, point, slope)
-
-
-def _along_coordinates(subject: Subject, point: Point, slope: Any) -> Finding:
-    """Compare the gradient with slopes along parameters, all of them or a sample of each block."""
-    gradient = flatten(subject.routines.gradient(point.theta, point.X, point.Y))
-    flat = flatten(point.theta)
-    chosen = np.arange(flat.size)
-    if flat.size > COORDINATES:
-        rng = np.random.default_rng(subject.seed + 3)
-        chosen = np.sort(rng.choice(flat.size, COORDINATES, replace=False))
-    slopes = np.empty(len(chosen))
-    for row, j in enumerate(chosen):
-        direction = np.zeros(flat.size)
-        direction[j] = 1.0
-        slopes[row] = slope(flat, direction)
-    scale = float(np.abs(slopes).max())
-    figure, seen = deviation(gradient[chosen], slopes, scale, len(point.X))
-    place = int(chosen[int(np.abs(gradient[chosen] - slopes).argmax())])
-    return Finding(figure, _parameter(subject, place), seen)
-
-
-def _parameter(subject: Subject, place: int) -> str:
-    """Which entry of θ a flat index is."""
-    for k, (weight, bias) in enumerate(subject.problem.shapes, 1):
-        for label, name, shape in (("S5", "W", weight), ("S6", "b", bias)):
-            size = int(np.prod(shape))
-            if place < size:
-                index = [int(j) for j in np.unravel_index(place, shape)]
-                return f"layer {k}, ({label}) ∂L/∂{name}{index}"
-            place -= size
-    return ""
-
-
-class Taylor(Check):
-    """Second-order remainders of the generated J with the generated gradient."""
-
-    name = "Taylor rate of J with its gradient (2 minus the observed rate)"
-    tolerance = 0.1
-    reason = "a wrong gradient shows rate 1; weak alone, so only beside the other checks"
-
-    def measure(self, subject: Subject) -> Finding:
-        """Fit the rate along three directions, with steps that cross no kink."""
-        point = subject.few
-        rng = np.random.default_rng(subject.seed + 4)
-        gradient = subject.routines.gradient(point.theta, point.X, point.Y)
-
-        def J(theta: Any) -> float:
-            return subject.routines.loss(theta, point.X, point.Y)
-
-        rates = [self._rate(subject, point, gradient, J, rng) for _ in range(3)]
-        return Finding(max(0.0, 2.0 - min(rates)), f"observed rate {min(rates):.3f}",
-                       "the remainder does not fall quadratically")  # fmt: skip
-
-    @staticmethod
-    def _rate(subject: Subject, point: Point, gradient: Any, J: Any, rng: Any) -> float:
-        theta = point.theta
-        direction = flatten(theta) * 0 + rng.standard_normal(flatten(theta).size)
-        direction /= np.abs(direction).max() * max(1.0, np.sqrt(direction.size) / 10)
-        clear = kink_distance(subject.problem, theta, point.X, point.Y)
-        largest = 1e-2 if np.isinf(clear) else min(1e-2, clear / 50)
-        steps = [largest / 2**j for j in range(5)]
-        remainders = differences.taylor_remainders(
-            J, gradient, theta, unflatten(direction, theta), steps
-        )
-        rounding = 1e-14 * max(1.0, abs(J(theta)))
-        return differences.observed_rate(steps, remainders, rounding)
-
-
 class Saturated(Check):
     """Finite, warning-free and right where every unit is saturated, |z| up to 1e4."""
 
@@ -339,32 +222,41 @@ class Saturated(Check):
     reason = "relative to the largest entry; σ′ through σ keeps absolute accuracy in the tails"
 
     def measure(self, subject: Subject) -> Finding:
-        """Scale each layer's weights until its preactivations reach 1e4."""
-        rng = np.random.default_rng(subject.seed + 5)
+        """Evaluate everything with floating-point errors raised, and compare."""
         X, Y = subject.X[:16], subject.Y[:16]
+        theta = self._theta(subject, X)
+        routines = subject.routines
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            value, found = routines.value_and_grad(theta, X, Y)
+            states = routines.forward(theta, X)
+            multipliers = routines.backward(theta, states, Y)
+        if not all(
+            np.isfinite(leaf).all() for leaf in _leaves((states, multipliers, found, value))
+        ):
+            return Finding(np.inf, "", "a value is not finite")
+        expected = subject.textbook.gradient(theta, X, Y)
+        largest = max(float(np.abs(flatten(expected)).max()), 1e-30)
+        findings = [worst([Block("J", value, np.asarray(subject.textbook.loss(theta, X, Y)))])]
+        for block in gradient_blocks(found, expected):
+            figure, seen = deviation(block.found, block.expected, largest)
+            findings.append(Finding(figure, block.where, seen))
+        return _largest(findings)
+
+    @staticmethod
+    def _theta(subject: Subject, X: Array) -> Theta:
+        """Scale each layer's parameters until its preactivations reach 1e4."""
+        rng = np.random.default_rng(subject.seed + 5)
         x, theta = X, []
-        for (W, b), layer in zip(subject.routines.initial(rng), subject.problem.layers, strict=True):
+        for (W, b), layer in zip(
+            subject.routines.initial(rng), subject.problem.layers, strict=True
+        ):
             bias = rng.standard_normal(b.shape)
             reach = float(np.abs(x @ W.T + bias).max()) or 1.0
-            factor = 1e4 / reach if layer.activation.name != "identity" else 1.0
+            factor = 1.0 if layer.activation.name == "identity" else 1e4 / reach
             theta.append((W * factor, bias * factor))
-            x = subject.textbook.forward(
-                (*theta, *subject.routines.initial(0)[len(theta):]), X)[len(theta) - 1][1]  # fmt: skip
-        theta = tuple(theta)
-        with np.errstate(over="raise", divide="raise", invalid="raise"):
-            value, found = subject.routines.value_and_grad(theta, X, Y)
-            states = subject.routines.forward(theta, X)
-            multipliers = subject.routines.backward(theta, states, Y)
-        for arrays in (states, multipliers, found, ((value,),)):
-            if not all(np.isfinite(a).all() for layer in arrays for a in layer):
-                return Finding(np.inf, "", "a value is not finite")
-        expected = subject.textbook.gradient(theta, X, Y)
-        loss = np.asarray(subject.textbook.loss(theta, X, Y))
-        largest = max(float(np.abs(flatten(expected)).max()), 1e-30)
-        findings = [worst([Block("J", value, loss)])]
-        for block in gradient_blocks(found, expected):
-            findings.append(Finding(*_named(block, *deviation(block.found, block.expected, largest))))
-        return _largest(findings)
+            one_layer = Textbook(Problem(W.shape[1], [layer], "squared_error"))
+            x = one_layer.forward((theta[-1],), x)[0][1]
+        return tuple(theta)
 
 
 class Purity(Check):
@@ -395,10 +287,6 @@ class Purity(Check):
         moved = routines.update(point.theta, gradient, 0.1)
         found = routines.residuals(point.theta, point.X, point.Y, states, multipliers)
         return _leaves((states, multipliers, value, gradient, moved, found))
-
-
-def _named(block: Block, figure: float, seen: str) -> tuple[float, str, str]:
-    return figure, block.where, seen
 
 
 def _leaves(tree: Any) -> list[Array]:

@@ -147,7 +147,7 @@ class ExplicitLagrangian:
     >>> from lagrangenet.problem import chain
     >>> explicit = ExplicitLagrangian(chain([1, 1]), samples=1)
     >>> print(explicit.expression)
-    lam1_1_1*(-W1_1_1*x0_1_1 - b1_1 + x1_1_1) + 1.0*(x1_1_1 - y_1_1)**2/2
+    lam1_1_1*(-W1_1_1*x0_1_1 - b1_1 + x1_1_1) + 0.5*(x1_1_1 - y_1_1)**2
     >>> v = explicit.pack([np.array([[3.0]])], ((np.array([[2.0]]), np.array([0.5])),))
     >>> explicit.constraints(v, np.array([[1.0]]))
     array([0.5])

@@ -7,6 +7,7 @@ else: a solution that does not fulfil the optimality conditions is marked as not
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -134,10 +135,10 @@ def solve(
     --------
     >>> from lagrangenet.problem import chain
     >>> from lagrangenet.verify.instance import small_instance
-    >>> line = small_instance(chain([1, 1]), [[0.0], [1.0], [2.0]], [[1.0], [3.0], [5.0]])
+    >>> line = small_instance(chain([1, 1]), [[0.0], [1.0], [2.0]], [[1.0], [1.5], [2.0]])
     >>> (solution,) = solve(line, "trust-constr", starts=1)
     >>> solution.converged, float(solution.theta[0][0][0, 0].round(2))
-    (True, 2.0)
+    (True, 0.5)
     """
     if method not in METHODS:
         raise ProblemError(f"no method {method!r}; known: {', '.join(METHODS)}")
@@ -145,7 +146,7 @@ def solve(
     tries = starts if instance.problem.smooth else KINKED_TRIES * starts
     found: list[Solution] = []
     for start in range(seed, seed + tries):
-        outcome = METHODS[method](space, space.start(start), maxiter)
+        outcome = _outcome(space, method, space.start(start), maxiter)
         found.append(_certified(space, outcome, method, start))
         if report is not None:
             report(str(found[-1]))
@@ -229,6 +230,16 @@ class _Outcome(NamedTuple):
     lam: Array
     nit: int
     message: str
+
+
+def _outcome(space: _FullSpace, method: str, v: Array, maxiter: int) -> _Outcome:
+    """Run a solver; what it warns about or breaks on shows in the residuals and the message."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return METHODS[method](space, v, maxiter)
+    except (ArithmeticError, ValueError) as error:  # numpy's LinAlgError is a ValueError
+        return _Outcome(v, np.zeros(space.explicit.conditions), 0, f"broke off: {error}")
 
 
 def _certified(space: _FullSpace, outcome: _Outcome, method: str, seed: int) -> Solution:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lagrangenet.runtime import Layers
 from lagrangenet.verify.check import Block, Check, Finding, Subject, deviation, worst
 from lagrangenet.verify.scipy_solutions import Solution
 
@@ -28,7 +29,7 @@ class _AtSolutions(Check):
         raise NotImplementedError
 
     @staticmethod
-    def residuals(subject: Subject, solution: Solution):  # type: ignore[no-untyped-def]
+    def residuals(subject: Subject, solution: Solution) -> Layers:
         """The generated ∇L at SciPy's x, λ and θ."""
         small = subject.instance
         states = tuple((x, x) for x in solution.states)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import sympy as sp
 
+from lagrangenet.runtime import Layers
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.stationarity import Condition, tidy, with_dummies
-from lagrangenet.verify.check import Check, Finding, Subject
+from lagrangenet.verify.check import Array, Check, Finding, Subject
 
 
 class Splittings(Check):
@@ -104,10 +105,17 @@ class LicqMeasured(Check):
         theta = routines.initial(rng)
         states = routines.forward(theta, X)
         n = explicit.conditions
-        columns = [_by_x(routines, theta, X, Y, states, explicit.split(e)) for e in np.eye(n)]
-        zero = _by_x(routines, theta, X, Y, states, explicit.split(np.zeros(n)))
+
+        def at(lam: Array) -> Array:
+            pairs = tuple((part, part) for part in explicit.split(lam))
+            return _by_x(routines.residuals(theta, X, Y, states, pairs))
+
+        zero = at(np.zeros(n))
+        columns = [at(unit) for unit in np.eye(n)]
         matrix = np.stack(columns, axis=1) - zero[:, None]
-        layer = np.concatenate([np.full(np.prod(s), k) for k, s in enumerate(explicit.state_shapes)])
+        layer = np.concatenate(
+            [np.full(np.prod(s), k) for k, s in enumerate(explicit.state_shapes)]
+        )
         same, next_one = layer[:, None] == layer, layer[:, None] + 1 == layer
         wrong = np.where(same, matrix - np.eye(n), np.where(next_one, 0.0, matrix))
         figure = float(np.abs(wrong).max())
@@ -117,8 +125,6 @@ class LicqMeasured(Check):
         return Finding(figure if rank == n else np.inf, where, "∂c/∂x is not unit triangular")
 
 
-def _by_x(routines, theta, X, Y, states, lam):  # type: ignore[no-untyped-def]
+def _by_x(found: Layers) -> Array:
     """∂L/∂x as one vector."""
-    pairs = tuple((part, part) for part in lam)
-    found = routines.residuals(theta, X, Y, states, pairs)
     return np.concatenate([layer[1].ravel() for layer in found])

@@ -65,7 +65,8 @@ def _softmax(z: Array) -> Array:
 
 def _softmax_jacobian(z: Array) -> Array:
     s = _softmax(z)
-    return np.einsum("ip,pq->ipq", s, np.eye(s.shape[1])) - np.einsum("ip,iq->ipq", s, s)
+    diagonal = np.einsum("ip,pq->ipq", s, np.eye(s.shape[1]))
+    return np.asarray(diagonal - np.einsum("ip,iq->ipq", s, s))
 
 
 def _cross_entropy(y: Array, x: Array) -> Array:

@@ -7,7 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 # The modules of checks, in the order of the certificate; importing one registers its checks.
-from lagrangenet.verify import symbol_checks, code_checks, solution_checks  # noqa: F401, I001
+# isort: off
+from lagrangenet.verify import symbol_checks  # noqa: F401
+from lagrangenet.verify import code_checks  # noqa: F401
+from lagrangenet.verify import difference_checks  # noqa: F401
+from lagrangenet.verify import solution_checks  # noqa: F401
+# isort: on
 
 from lagrangenet.errors import DataError
 from lagrangenet.problem import Problem
@@ -67,7 +72,7 @@ def verify(
     >>> certificate.verdict
     'agree'
     """
-    say = report or (lambda line: None)
+    say = report or (lambda _: None)
     named = problem if problem.name else replace(problem, name="problem")
     say(f"{named.name}: deriving and generating")
     derivation = Derivation(named)

@@ -1,0 +1,138 @@
+"""Checks of the generated gradient against differences of an independent J, and of J itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lagrangenet.verify import differences
+from lagrangenet.verify.check import (
+    CLEAR_OF_KINKS,
+    Array,
+    Check,
+    Finding,
+    Inconclusive,
+    Point,
+    Subject,
+    deviation,
+)
+from lagrangenet.verify.differences import flatten, kink_distance, unflatten
+
+#: Parameters that are differentiated one by one; a larger network is sampled.
+COORDINATES = 1500
+
+
+class ComplexStep(Check):
+    """The gradient against complex steps of an independent J."""
+
+    name = "gradient against complex step"
+    tolerance = 1e-14
+    reason = "relative to the largest entry of the gradient; a complex step has no truncation error"
+
+    def inapplicable(self, subject: Subject) -> str:
+        """Kinked functions are not analytic."""
+        return (
+            "" if subject.problem.smooth else "the network has kinks; a complex step needs smooth J"
+        )
+
+    def measure(self, subject: Subject) -> Finding:
+        """Differentiate the textbook's loss."""
+        point = subject.few
+
+        def J(theta: Any) -> Any:
+            return subject.textbook.loss(theta, point.X, point.Y)
+
+        def slope(at: Array, direction: Array) -> float:
+            moved = unflatten(at + 1e-30j * direction, point.theta)
+            return float(np.imag(J(moved)) / 1e-30)
+
+        return _along_coordinates(subject, point, slope)
+
+
+class CentralDifferences(Check):
+    """The gradient against central differences, clear of kinks."""
+
+    name = "gradient against central differences"
+    tolerance = 1e-7
+    reason = "relative to the largest entry; truncation h² and rounding ε/h of a step h = 1e-5"
+
+    def measure(self, subject: Subject) -> Finding:
+        """Differentiate the textbook's loss with real steps that cross no kink."""
+        point, step = subject.few, 1e-5
+        clear = kink_distance(subject.problem, point.theta, point.X, point.Y)
+        if clear < CLEAR_OF_KINKS:
+            raise Inconclusive(f"the nearest kink is {clear:.1e} away")
+
+        def slope(at: Array, direction: Array) -> float:
+            ends = [unflatten(at + s * step * direction, point.theta) for s in (1, -1)]
+            values = [subject.textbook.loss(theta, point.X, point.Y) for theta in ends]
+            return float(values[0] - values[1]) / (2 * step)
+
+        return _along_coordinates(subject, point, slope)
+
+
+def _along_coordinates(subject: Subject, point: Point, slope: Any) -> Finding:
+    """Compare the gradient with slopes along parameters, all of them or a sample of each block."""
+    gradient = flatten(subject.routines.gradient(point.theta, point.X, point.Y))
+    flat = flatten(point.theta)
+    chosen = np.arange(flat.size)
+    if flat.size > COORDINATES:
+        rng = np.random.default_rng(subject.seed + 3)
+        chosen = np.sort(rng.choice(flat.size, COORDINATES, replace=False))
+    slopes = np.empty(len(chosen))
+    for row, j in enumerate(chosen):
+        direction = np.zeros(flat.size)
+        direction[j] = 1.0
+        slopes[row] = slope(flat, direction)
+    scale = float(np.abs(slopes).max())
+    figure, seen = deviation(gradient[chosen], slopes, scale, len(point.X))
+    place = int(chosen[int(np.abs(gradient[chosen] - slopes).argmax())])
+    return Finding(figure, _parameter(subject, place), seen)
+
+
+def _parameter(subject: Subject, place: int) -> str:
+    """Which entry of θ a flat index is."""
+    for k, (weight, bias) in enumerate(subject.problem.shapes, 1):
+        for label, name, shape in (("S5", "W", weight), ("S6", "b", bias)):
+            size = int(np.prod(shape))
+            if place < size:
+                index = [int(j) for j in np.unravel_index(place, shape)]
+                return f"layer {k}, ({label}) ∂L/∂{name}{index}"
+            place -= size
+    return ""
+
+
+class Taylor(Check):
+    """Second-order remainders of the generated J with the generated gradient."""
+
+    name = "Taylor rate of J with its gradient (2 minus the observed rate)"
+    tolerance = 0.1
+    reason = "a wrong gradient shows rate 1; weak alone, so only beside the other checks"
+
+    def measure(self, subject: Subject) -> Finding:
+        """Fit the rate along three directions, with steps that cross no kink."""
+        point = subject.few
+        rng = np.random.default_rng(subject.seed + 4)
+        gradient = subject.routines.gradient(point.theta, point.X, point.Y)
+
+        def J(theta: Any) -> float:
+            return subject.routines.loss(theta, point.X, point.Y)
+
+        rates = [self._rate(subject, point, gradient, J, rng) for _ in range(3)]
+        return Finding(max(0.0, 2.0 - min(rates)), f"observed rate {min(rates):.3f}",
+                       "the remainder does not fall quadratically")  # fmt: skip
+
+    @staticmethod
+    def _rate(subject: Subject, point: Point, gradient: Any, J: Any, rng: Any) -> float:
+        theta = point.theta
+        direction = flatten(theta) * 0 + rng.standard_normal(flatten(theta).size)
+        direction /= np.abs(direction).max() * max(1.0, np.sqrt(direction.size) / 10)
+        clear = kink_distance(subject.problem, theta, point.X, point.Y)
+        largest = 1e-2 if np.isinf(clear) else min(1e-2, clear / 50)
+        steps = [largest / 2**j for j in range(5)]
+        remainders = differences.taylor_remainders(
+            J, gradient, theta, unflatten(direction, theta), steps
+        )
+        rounding = 1e-14 * max(1.0, abs(J(theta)))
+        return differences.observed_rate(steps, remainders, rounding)

@@ -1,0 +1,215 @@
+"""The textbook oracle against complex steps, central differences and PyTorch."""
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from lagrangenet.errors import DataError
+from lagrangenet.functions import ACTIVATIONS, Activation
+from lagrangenet.functions.base import Z, n, p, r, z
+from lagrangenet.problem import Dense, Problem, chain
+from lagrangenet.verify import unlisted
+from lagrangenet.verify.differences import (
+    central_difference_gradient,
+    complex_step_gradient,
+    flatten,
+    kink_distance,
+    observed_rate,
+    taylor_remainders,
+    unflatten,
+)
+from lagrangenet.verify.textbook import ACTIVATION_RULES, LOSS_RULES, Textbook
+
+RIDGE = {"name": "L2", "strength": 0.1}
+SMOOTH = ["identity", "sigmoid", "tanh", "softplus", "softmax"]
+KINKED = ["relu", {"name": "leaky_relu", "slope": 0.2}]
+LOSSES = ["squared_error", "cross_entropy", "binary_cross_entropy"]
+
+
+def case(activation, loss="squared_error", seed=0, samples=5, regularizer=RIDGE):
+    problem = chain([3, 4, 3, 2], activation, loss, regularizer=regularizer)
+    rng = np.random.default_rng(seed)
+    theta = tuple((rng.normal(size=W), rng.normal(size=b)) for W, b in problem.shapes)
+    X = rng.normal(size=(samples, 3))
+    Y = rng.dirichlet(np.ones(2), size=samples)
+    return problem, theta, X, Y
+
+
+def relative(found, expected):
+    found, expected = flatten(found), flatten(expected)
+    assert found.shape == expected.shape
+    assert np.isfinite(found).all()
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", SMOOTH)
+def test_gradient_against_complex_step(activation, loss):
+    problem, theta, X, Y = case(activation, loss)
+    book = Textbook(problem)
+    exact = complex_step_gradient(lambda t: book.loss(t, X, Y), theta)
+    assert relative(book.gradient(theta, X, Y), exact) < 1e-14
+
+
+@pytest.mark.parametrize("activation", KINKED)
+def test_gradient_against_central_differences_away_from_kinks(activation):
+    for seed in range(50):
+        problem, theta, X, Y = case(activation, seed=seed, samples=3)
+        if kink_distance(problem, theta, X) > 1e-2:
+            break
+    book = Textbook(problem)
+    near = central_difference_gradient(lambda t: book.loss(t, X, Y), theta)
+    assert relative(book.gradient(theta, X, Y), near) < 1e-8
+
+
+def test_taylor_remainders_fall_with_the_square_of_the_step():
+    problem, theta, X, Y = case("tanh")
+    book, steps = Textbook(problem), [2.0**-k for k in range(4, 10)]
+    gradient = book.gradient(theta, X, Y)
+
+    def rate(slope):
+        return observed_rate(
+            steps, taylor_remainders(lambda t: book.loss(t, X, Y), slope, theta, theta, steps)
+        )
+
+    assert rate(gradient) == pytest.approx(2.0, abs=0.1)
+    assert rate(unflatten(1.1 * flatten(gradient), theta)) == pytest.approx(1.0, abs=0.2)
+
+
+def test_deltas_are_derivatives_by_the_states():
+    """Δ^1 by complex steps of the loss as a function of x^1, through the layers above."""
+    problem, theta, X, Y = case("sigmoid", "cross_entropy", regularizer=None)
+    above = Textbook(Problem(4, problem.layers[1:], problem.loss))
+    hidden = Textbook(problem).forward(theta, X)[0][1]
+    delta = Textbook(problem).deltas(theta, X, Y)[0]
+    for i, q in np.ndindex(delta.shape):
+        moved = hidden.astype(complex)
+        moved[i, q] += 1e-30j
+        slope = np.imag(above.loss(theta[1:], moved, Y)) / 1e-30
+        assert len(X) * slope == pytest.approx(delta[i, q], rel=1e-12, abs=1e-16)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", [*SMOOTH, *KINKED])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_saturated_inputs_stay_finite(activation, loss, scale):
+    problem, theta, X, Y = case(activation, loss)
+    Y = np.eye(2)[np.arange(len(X)) % 2]
+    theta = ((scale * theta[0][0], theta[0][1]), *theta[1:-1], (theta[-1][0], scale * theta[-1][1]))
+    book = Textbook(problem)
+    assert np.isfinite(book.loss(theta, X, Y))
+    assert np.isfinite(flatten(book.gradient(theta, X, Y))).all()
+
+
+def test_softmax_that_underflows_has_the_gradient_of_its_logits():
+    problem = chain([1, 2], loss="cross_entropy")
+    theta = ((np.array([[1e4], [-1e4]]), np.zeros(2)),)
+    X, Y = np.array([[1.0]]), np.array([[0.0, 1.0]])
+    ((dW, db),) = Textbook(problem).gradient(theta, X, Y)
+    np.testing.assert_array_equal(db, [1.0, -1.0])
+    np.testing.assert_array_equal(dW, [[1.0], [-1.0]])
+    assert Textbook(problem).loss(theta, X, Y) == 2e4
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATION_RULES))
+def test_tables_agree_with_the_declared_expressions(name):
+    choice = ACTIVATIONS.choose(name)
+    value, slope = unlisted.activation(choice)
+    points = np.array([[-3.0, 0.25, 1.0], [2.0, -0.5, 0.125]])
+    rule, named = ACTIVATION_RULES[name], dict(choice.parameters)
+    np.testing.assert_allclose(rule.value(points, **named), value(points), rtol=1e-15)
+    np.testing.assert_allclose(rule.slope(points, **named), slope(points), rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", sorted(LOSS_RULES))
+def test_loss_tables_agree_with_the_declared_expressions(name):
+    value, slope = unlisted.loss(chain([1, 2], loss=name).loss)
+    y, x = np.array([[0.0, 1.0, 0.25]]), np.array([[0.5, 0.125, 2.0]])
+    np.testing.assert_allclose(LOSS_RULES[name].value(y, x), value(y, x), rtol=1e-15)
+    np.testing.assert_allclose(LOSS_RULES[name].slope(y, x), slope(y, x), rtol=1e-15)
+
+
+@pytest.fixture
+def newcomers(monkeypatch):
+    """Two entries that no table knows: one componentwise, one that couples components."""
+    entries = dict(ACTIVATIONS._entries)
+    monkeypatch.setattr(ACTIVATIONS, "_entries", entries)
+    ACTIVATIONS.add(Activation("swish", z / (1 + sp.exp(-z)), "z sigmoid(z)"))
+    squares = sp.Sum(Z[r] ** 2, (r, 1, n))
+    ACTIVATIONS.add(Activation("ball", Z[p] / sp.sqrt(1 + squares), "z / sqrt(1 + |z|^2)"))
+    absolute = sp.Piecewise((z, z > 0), (-z, True))
+    ACTIVATIONS.add(Activation("absolute", absolute, "|z|", kinks=(sp.S.Zero,), subgradient="-1"))
+
+
+@pytest.mark.usefixtures("newcomers")
+@pytest.mark.parametrize("activation", ["swish", "ball"])
+def test_unlisted_entries_work_from_their_declaration(activation):
+    problem = Problem(2, [Dense(2, activation), Dense(1)], "squared_error")
+    rng = np.random.default_rng(3)
+    theta = tuple((rng.normal(size=W), rng.normal(size=b)) for W, b in problem.shapes)
+    X, Y = rng.normal(size=(2, 2)), rng.normal(size=(2, 1))
+    book = Textbook(problem)
+    exact = complex_step_gradient(lambda t: book.loss(t, X, Y), theta)
+    assert relative(book.gradient(theta, X, Y), exact) < 1e-14
+
+
+@pytest.mark.usefixtures("newcomers")
+def test_no_derivative_at_the_kink_of_an_unlisted_entry():
+    value, slope = unlisted.activation(ACTIVATIONS.choose("absolute"))
+    np.testing.assert_array_equal(value(np.array([[-2.0, 0.0]])), [[2.0, 0.0]])
+    np.testing.assert_allclose(slope(np.array([[-2.0, 0.5]])), [[-1.0, 1.0]])
+    with pytest.raises(DataError, match="kink"):
+        slope(np.array([[0.0]]))
+
+
+def test_kink_distance():
+    problem = chain([1, 2, 1], "relu")
+    theta = ((np.array([[1.0], [2.0]]), np.array([0.5, 0.0])), (np.ones((1, 2)), np.zeros(1)))
+    assert kink_distance(problem, theta, np.array([[1.0], [-0.125]])) == 0.25
+    assert kink_distance(chain([1, 2, 1]), theta, np.array([[0.0]])) == np.inf
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    problem, theta, X, Y = case("tanh")
+    book = Textbook(problem)
+    with pytest.raises(DataError, match="X has shape"):
+        book.forward(theta, X[:, :2])
+    with pytest.raises(DataError, match="Y has shape"):
+        book.loss(theta, X, Y[:, :1])
+    with pytest.raises(DataError, match="theta has shapes"):
+        book.forward(theta[:2], X)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus", "softmax", *KINKED])
+def test_gradient_against_torch(activation, loss):
+    torch = pytest.importorskip("torch")
+    functional = torch.nn.functional
+    functions = {
+        "identity": lambda t: t,
+        "sigmoid": torch.sigmoid,
+        "tanh": torch.tanh,
+        "relu": torch.relu,
+        "leaky_relu": lambda t: functional.leaky_relu(t, 0.2),
+        "softplus": lambda t: functional.softplus(t, threshold=1e6),
+        "softmax": lambda t: torch.softmax(t, dim=1),
+    }
+    losses = {
+        "squared_error": lambda y, x: 0.5 * ((x - y) ** 2).sum(),
+        "cross_entropy": lambda y, x: -(y * torch.log(x)).sum(),
+        "binary_cross_entropy": lambda y, x: functional.binary_cross_entropy_with_logits(
+            x, y, reduction="sum"
+        ),
+    }
+    problem, theta, X, Y = case(activation, loss)
+    leaves = [[torch.tensor(part, requires_grad=True) for part in pair] for pair in theta]
+    x = torch.tensor(X)
+    for layer, (W, b) in zip(problem.layers, leaves, strict=True):
+        x = functions[layer.activation.name](x @ W.T + b)
+    total = losses[loss](torch.tensor(Y), x) / len(X)
+    total = total + 0.05 * sum((W**2).sum() for W, _ in leaves)
+    total.backward()
+    expected = tuple((W.grad.numpy(), b.grad.numpy()) for W, b in leaves)
+    book = Textbook(problem)
+    assert book.loss(theta, X, Y) == pytest.approx(total.item(), rel=1e-13)
+    assert relative(book.gradient(theta, X, Y), expected) < 1e-12
