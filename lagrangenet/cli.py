@@ -24,6 +24,7 @@ from lagrangenet.experiments import DATASETS, Dataset, load_dataset, read_csv
 from lagrangenet.functions import ACTIVATIONS, LOSSES
 from lagrangenet.functions.regularizers import L2
 from lagrangenet.problem import Problem, chain
+from lagrangenet.report.plots import save_certificate_plot
 from lagrangenet.report.terminal import certificate_view, derivation_text
 from lagrangenet.runtime import generate as generate_routines
 from lagrangenet.symbolic.derivation import derive as derive_problem
@@ -104,6 +105,10 @@ def verify(
         Path | None,
         typer.Option(metavar="DIR", help="Write certificate.json and the generated modules there."),
     ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw figures and tolerances: .png, .svg or .pdf."),
+    ] = None,
 ) -> None:
     """Derive, generate, and check that symbols, code and numbers agree.
 
@@ -122,6 +127,8 @@ def verify(
     certificate = Certificate.joined(parts)
     if out is not None:
         _write_certificate(out, certificate, [p for p, _, _ in cases])
+    if plot is not None:
+        save_certificate_plot(certificate, plot)
     if json:
         typer.echo(certificate.to_json())
     else:

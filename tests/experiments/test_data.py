@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lagrangenet.errors import DataError, MissingExtra, ProblemError
 from lagrangenet.experiments import DATASETS, Dataset, data, load_dataset, read_csv
+from lagrangenet.experiments import table as table_module
 from lagrangenet.functions import LOSSES
 from lagrangenet.problem import Problem, chain
 
@@ -471,16 +472,18 @@ def test_a_file_that_cannot_be_opened(tmp_path, monkeypatch):
 def test_the_size_is_checked_before_anything_is_read(tmp_path, monkeypatch):
     path = tmp_path / "large.csv"
     with path.open("wb") as stream:
-        stream.truncate(data.MAX_BYTES + 1)  # sparse
+        stream.truncate(table_module.MAX_BYTES + 1)  # sparse
     monkeypatch.setattr(Path, "open", lambda *args, **options: pytest.fail("was opened"))
-    with pytest.raises(DataError, match=f"{data.MAX_BYTES + 1} bytes, at most {data.MAX_BYTES}"):
+    with pytest.raises(
+        DataError, match=f"{table_module.MAX_BYTES + 1} bytes, at most {table_module.MAX_BYTES}"
+    ):
         read_csv(path, "y")
 
 
 def test_caps_on_columns_and_lines(refused, monkeypatch):
-    monkeypatch.setattr(data, "MAX_COLUMNS", 3)
+    monkeypatch.setattr(table_module, "MAX_COLUMNS", 3)
     refused("a,b,c,y\n", "4 columns, at most 3")
-    monkeypatch.setattr(data, "MAX_LINE", 10)
+    monkeypatch.setattr(table_module, "MAX_LINE", 10)
     refused("a,y\n1.00000000000,u\n", "more than 10 characters")
 
 
