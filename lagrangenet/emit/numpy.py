@@ -25,8 +25,12 @@ from lagrangenet.symbolic.tensor import Node
 _ADD, _MUL, _NEG, _POW, _ATOM = 1, 2, 3, 4, 5
 Piece = tuple[str, int]
 
-_NUMPY = {name: f"np.{name}" for name in ("exp", "log", "tanh", "abs", "maximum", "logaddexp",
-                                          "where", "sqrt", "sin", "cos", "sign")}  # fmt: skip
+#: NumPy's names of SymPy's functions; a function that is not here has no NumPy form.
+_NUMPY = {
+    **{same: f"np.{same}" for same in ("exp", "log", "sqrt", "sign", "abs", "maximum", "where")},
+    **{same: f"np.{same}" for same in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "logaddexp")},
+    **{f"a{inverse}": f"np.arc{inverse}" for inverse in ("sin", "cos", "tan", "sinh", "tanh")},
+}
 _NAMES = {"lambda": "lam", "r_lambda": "r_lam"}
 #: An axis of length one, which a reduction keeps.
 _UNIT = sp.Symbol("unit")
@@ -47,12 +51,20 @@ def emit(program: Program) -> str:
     'mu1 = lam1 * (1 - X1**2)'
     """
     printer = _Printer()
+    _check_names(program)
     functions = "\n\n\n".join(printer.routine(routine) for routine in program.routines)
     helpers = "\n\n\n".join(_helper(name) for name in sorted(printer.helpers))
     head = [_header(program), "import numpy as np"]
     constants = [f"RHO = {program.problem.strength!r}  # ρ, the strength of the regularizer"]
     blocks = ["\n\n".join(head + constants * ("RHO" in functions))]
     return "\n\n\n".join([*blocks, *([helpers] if helpers else []), functions]) + "\n"
+
+
+def _check_names(program: Program) -> None:
+    taken = {routine.name for routine in program.routines} | {"np", "M", "RHO", *_SPECIAL}
+    for entry in program.problem.activations:
+        if entry.name in taken:
+            raise DerivationError(f"the activation {entry.name!r} has a name that the code needs")
 
 
 def _header(program: Program) -> str:
@@ -180,8 +192,9 @@ class _Printer:
         entry = ACTIVATIONS[name]
         if entry.expr == f.z:
             return self.write(node.args[0])
-        if isinstance(entry.expr, sp.Function) and entry.expr.args == (f.z,):
-            return f"np.{name}({args[0]})", _ATOM
+        direct = _NUMPY.get(type(entry.expr).__name__)
+        if direct and entry.expr.args == (f.z,):
+            return f"{direct}({args[0]})", _ATOM
         self.helpers.add(name)
         return f"{name}({', '.join(args)})", _ATOM
 
@@ -207,9 +220,9 @@ class _Printer:
         return code, _ADD if node.plus else _NEG if len(node.minus) == 1 else _ADD
 
     def _power(self, node: t.Power) -> Piece:
-        base = self.operand(node.base, _ATOM, node.axes)
         if node.exponent == sp.Rational(1, 2):
-            return f"np.sqrt({base})", _ATOM
+            return f"np.sqrt({self.operand(node.base, 0, node.axes)})", _ATOM
+        base = self.operand(node.base, _ATOM, node.axes)
         exponent = self._number(t.scalar(node.exponent))[0]
         return (f"{base}**{exponent}" if base.isidentifier() else f"{base} ** {exponent}"), _POW
 

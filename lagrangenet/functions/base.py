@@ -6,6 +6,8 @@ the expression. An entry refuses to be incomplete: see :meth:`Catalogue.add`.
 
 from __future__ import annotations
 
+import keyword
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,6 +17,7 @@ import sympy as sp
 
 from lagrangenet.errors import ProblemError
 
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
 #: The scalar argument of a componentwise activation; its slots when it couples components.
 z = sp.Symbol("z", real=True)
 Z = sp.IndexedBase("z", real=True)
@@ -177,8 +180,13 @@ class Catalogue(Mapping[str, E], Generic[E]):
         Raises
         ------
         ProblemError
-            If the name is taken, kinks have no declared subgradient, or a symbol is unknown.
+            If the name is taken or no identifier, kinks have no declared subgradient, or a symbol is unknown.
         """
+        if not _NAME.fullmatch(entry.name) or keyword.iskeyword(entry.name):
+            raise ProblemError(
+                f"{self.kind} {entry.name!r}: a name is a letter, then at most 30 letters, digits "
+                "and underscores, and no keyword"
+            )
         if entry.name in self._entries:
             raise ProblemError(f"{self.kind} {entry.name!r} is declared twice")
         if bool(entry.kinks) != bool(entry.subgradient):
@@ -190,6 +198,10 @@ class Catalogue(Mapping[str, E], Generic[E]):
             raise ProblemError(f"{self.kind} {entry.name!r} uses the undeclared symbol(s) {names}")
         self._entries[entry.name] = entry
         return entry
+
+    def remove(self, name: str) -> None:
+        """Take an entry out again, as an experiment or a test does with its own."""
+        del self._entries[self[name].name]
 
     def __getitem__(self, name: str) -> E:
         try:

@@ -56,7 +56,7 @@ def certificate_figure(certificate: Certificate) -> Any:
         _panel(ax, [c for c in certificate.checks if c.problem == name])
         ax.set_title(f"{name}: {certificate.problem[name]['summary']}", fontsize=9)
     axes[0].set_yticks(range(len(rows)), rows, fontsize=8)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(rows) - 0.4, -0.6)
     return figure
 
 

@@ -147,20 +147,20 @@ class _Lowering:
 
     def loss(self) -> tuple[Assign, ...]:
         """J: its data term, then what every layer adds."""
-        problem = self.problem
-        written = self.concrete(self.derivation.lagrangian.objective, problem.layers[-1].activation)
-        written = log_of_output(written, problem.layers[-1].activation)
-        deep = [term for term in sp.Add.make_args(written) if _layer_index(term) is not None]
+        last = self.problem.layers[-1].activation
+        body: list[Assign] = []
         total = ref("J", None)
-        data = contract(
-            simple(sp.Add(*(e for e in sp.Add.make_args(written) if e not in deep))), ()
-        )
-        at_output = {l.N: sp.Integer(self.depth), l.k: sp.Integer(self.depth)}
-        node = self.named(instantiate(data, at_output))
-        body = [Assign(total, node, ("J",), self.depth, "J = (1/M) Σ_i ℓ(y_i, x_i^N)")]
-        for k in range(1, self.depth + 1):
-            for term in deep:
-                value = self.named(contract(_without_layer_sum(term, k), ()))
+        for term in sorted(self.derivation.lagrangian.objective.args, key=_is_layer_sum):
+            written = log_of_output(self.concrete(term, last), last)
+            if written == 0:
+                continue
+            if not _is_layer_sum(term):
+                value = self.named(instantiate(contract(written, ()), self.output))
+                formula = "J = (1/M) Σ_i ℓ(y_i, x_i^N)"
+                body.append(Assign(total, value, ("J",), self.depth, formula))
+                continue
+            for k in range(1, self.depth + 1):
+                value = self.named(contract(_without_layer_sum(written, k), ()))
                 formula = f"+ ρ Ω({_math(ref('W', k))})"
                 body.append(Assign(total, t.total([total, value], ()), ("J",), k, formula))
         return tuple(body)
@@ -198,7 +198,7 @@ class _Lowering:
         assert output.solution is not None
         assert through.solution is not None
         multiplier = self.concrete(output.solution, choice)
-        if not any(e.exp.is_negative and e.base.has(l.X) for e in multiplier.atoms(sp.Pow)):
+        if not any(_is_pole(e) for e in multiplier.atoms(sp.Pow)):
             return self.solved("S4", self.depth)
 
         def lam_at(e: sp.Indexed) -> sp.Expr:
@@ -255,6 +255,8 @@ class _Lowering:
                 parameters = tuple(t.scalar(sp.Float(v)) for _, v in choice.parameters)
                 return replace(one, fn=Fn(choice.name, coupled=one.fn.coupled),
                                args=(*one.args, *parameters))  # fmt: skip
+            if isinstance(one, t.Number) and isinstance(one.value, l.n):
+                return t.scalar(self.problem.widths[int(one.value.args[0])])
             if isinstance(one, t.Product) and simplex:
                 return replace(one, divisors=tuple(_positive(d) for d in one.divisors))
             return one
@@ -306,6 +308,11 @@ def _math(array: t.Ref) -> str:
     return text(array, labels="")
 
 
+def _is_pole(power: sp.Pow) -> bool:
+    """Whether this is 1/x of a state x."""
+    return bool(power.exp.is_negative and isinstance(power.base, sp.Indexed))
+
+
 def _positive(node: Node) -> Node:
     if isinstance(node, t.Ref) and node.name == "X":
         return t.Call(node.axes, Fn("positive"), (node,))
@@ -316,10 +323,9 @@ def _is_sum_of_labels(e: sp.Expr) -> bool:
     return isinstance(e, sp.Sum) and isinstance(e.function, sp.Indexed) and e.function.base == l.Y
 
 
-def _layer_index(term: sp.Expr) -> sp.Symbol | None:
-    """The bound layer index of a term such as ρ Σ_k ..., or None."""
-    limits = [limit for e in term.atoms(sp.Sum) for limit in e.limits]
-    return next((v for v, _, upper in limits if upper == l.N), None)
+def _is_layer_sum(term: sp.Expr) -> bool:
+    """Whether a term holds a sum over the layers, such as ρ Σ_k ..."""
+    return any(upper == l.N for e in term.atoms(sp.Sum) for _, _, upper in e.limits)
 
 
 def _without_layer_sum(term: sp.Expr, k: int) -> sp.Expr:
@@ -331,4 +337,4 @@ def _without_layer_sum(term: sp.Expr, k: int) -> sp.Expr:
         inner = sp.Sum(e.function, *rest) if rest else e.function
         return inner.xreplace({layer: sp.Integer(k)})
 
-    return term.replace(lambda e: isinstance(e, sp.Sum) and _layer_index(e) is not None, at)
+    return term.replace(lambda e: isinstance(e, sp.Sum) and _is_layer_sum(e), at)

@@ -8,8 +8,9 @@ no such form (a contraction of more than two axes) is refused by name.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 
 import sympy as sp
 from sympy.codegen.numpy_nodes import logaddexp
@@ -84,7 +85,9 @@ class _Contraction:
             return self._product([expr], wanted)
         if isinstance(expr, sp.Pow) and expr.exp.is_number:
             return self._power(expr, wanted)
-        if expr.is_number or expr == l.M or (expr.is_Symbol and not expr.is_integer):
+        if expr.is_number or expr == l.M or isinstance(expr, l.n):
+            return t.scalar(expr)
+        if expr.is_Symbol and not expr.is_integer:
             return t.scalar(expr)
         return self._call(expr, wanted)
 
@@ -154,8 +157,8 @@ class _Contraction:
         if isinstance(expr.function, sp.Add) and not self._componentwise(expr.function, wanted):
             nodes = [self.build(sp.Sum(arg, *expr.limits), wanted) for arg in expr.function.args]
             return t.total(nodes, _union(nodes, wanted))
-        bound = [v for v, *_ in expr.limits]
-        node = self._product([expr.function], wanted, [v for v in bound if v not in self.labels])
+        bound = {v: upper + 1 - lower for v, lower, upper in expr.limits if v not in self.labels}
+        node = self._product([expr.function], wanted, bound)
         for v, lower, upper in expr.limits:
             if v in self.labels:
                 node = _pull_sign(partial(_over, v, lower, upper), node)
@@ -163,10 +166,14 @@ class _Contraction:
 
     def _componentwise(self, total: sp.Add, wanted: Axes) -> bool:
         """Whether all terms run over the same axes, so that one reduction sums them all."""
-        return len({frozenset(self.build(arg, wanted).axes) for arg in total.args}) == 1
+        found = {frozenset(self.build(arg, wanted).axes) for arg in total.args}
+        return len(found - {frozenset()}) == 1
 
     def _product(
-        self, factors: list[sp.Expr], wanted: Axes, bound: Iterable[sp.Symbol] = ()
+        self,
+        factors: list[sp.Expr],
+        wanted: Axes,
+        bound: Mapping[sp.Symbol, sp.Expr] = MappingProxyType({}),
     ) -> Node:
         above: list[Node] = []
         below: list[Node] = []
@@ -182,6 +189,9 @@ class _Contraction:
         while open_axes:
             axis = min(open_axes, key=lambda a: _cost(a, above))
             open_axes.remove(axis)
+            if not any(axis in node.axes for node in (*above, *below)):
+                above.append(t.scalar(bound[axis]))  # Σ_q 1 = n
+                continue
             above, below = self._contracted(axis, above, below, wanted)
         return self._merged(above, below, wanted)
 

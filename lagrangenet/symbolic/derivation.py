@@ -19,7 +19,7 @@ from lagrangenet.symbolic.contraction import contract
 from lagrangenet.symbolic.lagrangian import Lagrangian, Splitting
 from lagrangenet.symbolic.printing import text
 from lagrangenet.symbolic.stationarity import Condition, stationarity
-from lagrangenet.symbolic.styles import STYLES
+from lagrangenet.symbolic.styles import STYLES, Text
 from lagrangenet.symbolic.tensor import Node, instantiate
 
 FORMS = ("index", "matrix", "batch")
@@ -82,10 +82,13 @@ class Derivation:
                 return condition
         raise DerivationError(f"no condition ({label}) at layer {layer}")
 
+    def __reduce__(self) -> tuple[type[Derivation], tuple[Problem | None, Splitting]]:
+        return Derivation, (self.problem, self.splitting)
+
     # -- printing ------------------------------------------------------------------------------
 
     def equations(
-        self, form: str = "index", format: str = "text", depth: int | None = None
+        self, form: str = "index", format: str | Text = "text", depth: int | None = None
     ) -> list[tuple[str, str, str]]:
         """Every condition as (label, meaning, equation).
 
@@ -93,12 +96,14 @@ class Derivation:
         ----------
         form : {"index", "matrix", "batch"}
             Components; vectors of one sample (columns); all samples (rows are samples).
-        format : {"text", "latex"}
+        format : {"text", "latex"} or Text
+            A format by name, or a style with names of its own (a notation).
         depth : int, optional
             Write the conditions out for k = 1..depth instead of for symbolic k.
         """
         if form not in FORMS:
             raise DerivationError(f"unknown form {form!r}; known: {', '.join(FORMS)}")
+        style = _style(format)
         rows = []
         for condition in self.stationarity:
             for layer in _layers(condition, depth):
@@ -106,14 +111,15 @@ class Derivation:
                 if elsewhere and condition != self.condition(condition.label, layer):
                     continue
                 title = _title(condition, depth)
-                rows.append(
-                    (condition.label, title, _equation(condition, form, format, layer, depth))
-                )
+                equation = _equation(condition, form, style, layer, depth)
+                rows.append((condition.label, title, equation))
         return rows
 
-    def statement(self, form: str = "index", format: str = "text", depth: int | None = None) -> str:
+    def statement(
+        self, form: str = "index", format: str | Text = "text", depth: int | None = None
+    ) -> str:
         """The Lagrangian as an equation; arguments as for :meth:`equations`."""
-        style = STYLES[format]
+        style = _style(format)
         at_depth = {} if depth is None else {l.N: sp.Integer(depth)}
         if form == "index":
             return "L = " + text(self.lagrangian.expr.xreplace(at_depth), style)
@@ -177,8 +183,15 @@ def _title(condition: Condition, depth: int | None) -> str:
     return f"{condition.title}, layer {text(condition.kind_of)} {condition.kind}"
 
 
-def _equation(condition: Condition, form: str, format: str, layer: int, depth: int | None) -> str:
-    style = STYLES[format]
+def _style(format: str | Text) -> Text:
+    if isinstance(format, Text):
+        return format
+    if format not in STYLES:
+        raise DerivationError(f"unknown format {format!r}; known: {', '.join(STYLES)}")
+    return STYLES[format]
+
+
+def _equation(condition: Condition, form: str, style: Text, layer: int, depth: int | None) -> str:
     values = {} if depth is None else {l.k: sp.Integer(layer), l.N: sp.Integer(depth)}
     right = condition.residual if condition.solution is None else condition.solution
     left: sp.Expr = condition.unknown if condition.unknown is not None else condition.wrt

@@ -276,11 +276,8 @@ class _MatrixWriter(_Writer):
 
     def _power(self, node: t.Power) -> Piece:
         base = self.write(node.base)
-        inner = (
-            self.style.parens(base[0])
-            if isinstance(node.base, t.Ref)
-            else self.at_least(base, _ATOM)
-        )
+        layered = isinstance(node.base, t.Ref) and node.base.layer is not None
+        inner = self.style.parens(base[0]) if layered else self.at_least(base, _ATOM)
         return self.style.power(inner, self.scalar(node.exponent)[0]), _POW
 
     def _matmul(self, node: t.MatMul) -> Piece:

@@ -172,6 +172,8 @@ def instantiate(node: Node, values: dict[sp.Symbol, sp.Expr]) -> Node:
             return replace(one, layer=at(one.layer))
         if isinstance(one, Call):
             return replace(one, fn=replace(one.fn, layer=at(one.fn.layer)))
+        if isinstance(one, Number):
+            return replace(one, value=at(one.value))
         if isinstance(one, Over):
             return replace(one, lower=at(one.lower), upper=at(one.upper))
         return one
