@@ -19,8 +19,8 @@ from lagrangenet.verify.check import (
 )
 from lagrangenet.verify.differences import flatten, kink_distance, unflatten
 
-#: Parameters that are differentiated one by one; a larger network is sampled.
-COORDINATES = 1500
+#: Parameters that are differentiated one by one: all, or a sample of a large or deep network.
+MOST, LEAST = 1500, 64
 
 
 class ComplexStep(Check):
@@ -77,18 +77,26 @@ def _along_coordinates(subject: Subject, point: Point, slope: Any) -> Finding:
     gradient = flatten(subject.routines.gradient(point.theta, point.X, point.Y))
     flat = flatten(point.theta)
     chosen = np.arange(flat.size)
-    if flat.size > COORDINATES:
+    count = _affordable(subject, len(point.X))
+    if flat.size > count:
         rng = np.random.default_rng(subject.seed + 3)
-        chosen = np.sort(rng.choice(flat.size, COORDINATES, replace=False))
+        chosen = np.sort(rng.choice(flat.size, count, replace=False))
     slopes = np.empty(len(chosen))
     for row, j in enumerate(chosen):
         direction = np.zeros(flat.size)
         direction[j] = 1.0
         slopes[row] = slope(flat, direction)
-    scale = float(np.abs(slopes).max())
+    oracle = subject.textbook.gradient(point.theta, point.X, point.Y)
+    scale = max(float(np.abs(slopes).max()), float(np.abs(flatten(oracle)).max()))
     figure, seen = deviation(gradient[chosen], slopes, scale, len(point.X))
     place = int(chosen[int(np.abs(gradient[chosen] - slopes).argmax())])
     return Finding(figure, _parameter(subject, place), seen)
+
+
+def _affordable(subject: Subject, samples: int) -> int:
+    """How many evaluations of J take some two seconds, from sizes alone (and so reproducibly)."""
+    seconds = 2e-5 * subject.problem.depth + 4e-9 * subject.problem.size * samples
+    return int(np.clip(2.0 / seconds, LEAST, MOST))
 
 
 def _parameter(subject: Subject, place: int) -> str:
