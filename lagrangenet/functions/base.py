@@ -85,7 +85,9 @@ class Entry:
     stable: sp.Expr | None = None
     kinks: tuple[sp.Expr, ...] = ()
     subgradient: str = ""
-    parameters: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    parameters: Mapping[str, float] = field(
+        default_factory=lambda: MappingProxyType({}), hash=False
+    )
 
     kind = "entry"
 
@@ -167,6 +169,20 @@ class Regularizer(Entry):
 E = TypeVar("E", bound=Entry)
 
 
+@dataclass(frozen=True)
+class Bound(Generic[E]):
+    """An entry with the values of its parameters: a function, comparable and hashable."""
+
+    entry: E
+    choice: Choice
+
+    @property
+    def expr(self) -> sp.Expr:
+        """The definition with numbers in place of parameters."""
+        values = {parameter(name): sp.Float(value) for name, value in self.choice.parameters}
+        return self.entry.expr.xreplace(values)
+
+
 class Catalogue(Mapping[str, E], Generic[E]):
     """Entries by name. ``add`` is the only registration an entry needs."""
 
@@ -218,6 +234,10 @@ class Catalogue(Mapping[str, E], Generic[E]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def bind(self, choice: Choice) -> Bound[E]:
+        """The function that a choice names. What is derived from it may be kept under this key."""
+        return Bound(self[choice.name], choice)
 
     def choose(self, what: str | Choice | Mapping[str, object]) -> Choice:
         """Turn a name, a choice or a table ``{"name": ..., parameter: value}`` into a choice."""

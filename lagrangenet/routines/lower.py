@@ -13,7 +13,8 @@ from functools import cache
 
 import sympy as sp
 
-from lagrangenet.functions import LOSSES, Choice
+from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Activation
+from lagrangenet.functions.base import Bound
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import (
     GRADIENTS,
@@ -61,24 +62,51 @@ def lower(derivation: Derivation) -> Program:
         raise ValueError("the generic chain has no code; derive a problem")
     steps = _Lowering(problem, derivation.split("preactivation"))
     point = _Lowering(problem, derivation.split("activation"))
-    return Program(
-        problem,
-        (
-            Routine("forward", "States z^k, x^k, from ∂L/∂λ^k = 0 (S1) and ∂L/∂μ^k = 0 (S0).",
-                    (_theta, _X), steps.forward(), STATES),
-            Routine("loss", "J = (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Ω(θ).",
-                    (_theta, _states, _Y), steps.loss(), ref("J", None)),
-            Routine("backward", "Multipliers μ^k, λ^k, from ∂L/∂x^k = 0 (S2, S3) and "
-                    "∂L/∂z^k = 0 (S4).", (_theta, _states, _Y), steps.backward(), MULTIPLIERS),
-            Routine("gradient", "∂L/∂W^k (S5) and ∂L/∂b^k (S6): the gradient of J, given x and λ.",
-                    (_theta, _X, _states, _multipliers), steps.gradient(), GRADIENTS),
-            Routine("update", "One step of gradient descent with step size eta.",
-                    (_theta, _gradients, _eta), steps.update(), THETA),
-            Routine("residuals", "∇L at any x, λ, θ: ∂L/∂λ^k (S1), ∂L/∂x^k (S2, S3), ∂L/∂W^k (S5), "
-                    "∂L/∂b^k (S6).", (_theta, _X, _states, _multipliers, _Y), point.residuals(),
-                    RESIDUALS),
+    routines = (
+        Routine(
+            "forward",
+            "States z^k, x^k, from ∂L/∂λ^k = 0 (S1) and ∂L/∂μ^k = 0 (S0).",
+            (_theta, _X),
+            steps.forward(),
+            STATES,
         ),
-    )  # fmt: skip
+        Routine(
+            "loss",
+            "J = (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Ω(θ).",
+            (_theta, _states, _Y),
+            steps.loss(),
+            ref("J", None),
+        ),
+        Routine(
+            "backward",
+            "Multipliers μ^k, λ^k, from ∂L/∂x^k = 0 (S2, S3) and ∂L/∂z^k = 0 (S4).",
+            (_theta, _states, _Y),
+            steps.backward(),
+            MULTIPLIERS,
+        ),
+        Routine(
+            "gradient",
+            "∂L/∂W^k (S5) and ∂L/∂b^k (S6): the gradient of J, given x and λ.",
+            (_theta, _X, _states, _multipliers),
+            steps.gradient(),
+            GRADIENTS,
+        ),
+        Routine(
+            "update",
+            "One step of gradient descent with step size eta.",
+            (_theta, _gradients, _eta),
+            steps.update(),
+            THETA,
+        ),
+        Routine(
+            "residuals",
+            "∇L at any x, λ, θ: ∂L/∂λ^k (S1), ∂L/∂x^k (S2, S3), ∂L/∂W^k (S5), ∂L/∂b^k (S6).",
+            (_theta, _X, _states, _multipliers, _Y),
+            point.residuals(),
+            RESIDUALS,
+        ),
+    )
+    return Program(problem, routines)
 
 
 class _Lowering:
@@ -88,6 +116,10 @@ class _Lowering:
         self.problem = problem
         self.derivation = derivation
         self.depth = problem.depth
+        self.sigmas = [ACTIVATIONS.bind(layer.activation) for layer in problem.layers]
+        self.loss_function = LOSSES.bind(problem.loss)
+        penalty = problem.regularizer
+        self.regularizer = None if penalty is None else REGULARIZERS.bind(penalty)
 
     # -- routines ------------------------------------------------------------------------------
 
@@ -147,7 +179,7 @@ class _Lowering:
 
     def loss(self) -> tuple[Assign, ...]:
         """J: its data term, then what every layer adds."""
-        last = self.problem.layers[-1].activation
+        last = self.sigmas[-1]
         body: list[Assign] = []
         total = ref("J", None)
         for term in sorted(self.derivation.lagrangian.objective.args, key=_is_layer_sum):
@@ -194,20 +226,20 @@ class _Lowering:
         """
         output = self.derivation.condition("S2", self.depth)
         through = self.derivation.condition("S4", self.depth)
-        choice = self.problem.layers[-1].activation
+        sigma = self.sigmas[-1]
         assert output.solution is not None
         assert through.solution is not None
-        multiplier = self.concrete(output.solution, choice)
+        multiplier = self.concrete(output.solution, sigma)
         if not any(_is_pole(e) for e in multiplier.atoms(sp.Pow)):
             return self.solved("S4", self.depth)
 
         def lam_at(e: sp.Indexed) -> sp.Expr:
             return multiplier.xreplace({l.p: e.indices[2]})
 
-        last = self.concrete(through.solution, choice).xreplace({l.k: l.N})
+        last = self.concrete(through.solution, sigma).xreplace({l.k: l.N})
         fused = last.replace(lambda e: isinstance(e, sp.Indexed) and e.base == l.lam, lam_at)
         fused = tidy(sp.expand(fused))
-        if LOSSES[self.problem.loss.name].labels == "distribution":
+        if self.problem.loss_entry.labels == "distribution":
             fused = fused.replace(_is_sum_of_labels, lambda _: sp.S.One)
         node = contract(simple(fused), (l.i, l.p))
         formula = text(instantiate(contract(simple(fused), (l.p,), (l.i,)), self.output), labels="")
@@ -221,23 +253,19 @@ class _Lowering:
     def output(self) -> dict[sp.Symbol, sp.Expr]:
         return {l.N: sp.Integer(self.depth), l.k: sp.Integer(self.depth)}
 
-    def choice(self, condition: Condition, k: int) -> Choice:
+    def sigma(self, condition: Condition, k: int) -> Bound[Activation]:
         """The activation of the layer whose σ occurs in a condition."""
         shift = 1 if condition.label == "S3" else 0
-        return self.problem.layers[min(k + shift, self.depth) - 1].activation
+        return self.sigmas[min(k + shift, self.depth) - 1]
 
-    def concrete(self, expr: sp.Expr, choice: Choice, through_value: bool = True) -> sp.Expr:
-        return _concrete(expr, choice, self.problem.loss, self.problem.regularizer, through_value)
+    def concrete(
+        self, expr: sp.Expr, sigma: Bound[Activation], through_value: bool = True
+    ) -> sp.Expr:
+        return concrete(expr, sigma, self.loss_function, self.regularizer, through_value)
 
     def value(self, condition: Condition, expr: sp.Expr, k: int, through_value: bool) -> Node:
-        template = _template(
-            expr,
-            condition.wrt.indices[1:],
-            self.choice(condition, k),
-            self.problem.loss,
-            self.problem.regularizer,
-            through_value,
-        )
+        written = self.concrete(expr, self.sigma(condition, k), through_value)
+        template = _template(written, condition.wrt.indices[1:])
         return self.named(instantiate(template, {l.k: sp.Integer(k), l.N: sp.Integer(self.depth)}))
 
     def array(self, node: Node, k: int) -> t.Ref:
@@ -251,10 +279,10 @@ class _Lowering:
 
         def change(one: Node) -> Node:
             if isinstance(one, t.Call) and one.fn.name == "sigma":
-                choice = self.problem.layers[int(one.fn.layer or 0) - 1].activation
+                choice = self.sigmas[int(one.fn.layer or 0) - 1].choice
                 parameters = tuple(t.scalar(sp.Float(v)) for _, v in choice.parameters)
-                return replace(one, fn=Fn(choice.name, coupled=one.fn.coupled),
-                               args=(*one.args, *parameters))  # fmt: skip
+                fn = Fn(choice.name, coupled=one.fn.coupled)
+                return replace(one, fn=fn, args=(*one.args, *parameters))
             if isinstance(one, t.Number) and isinstance(one.value, l.n):
                 return t.scalar(self.problem.widths[int(one.value.args[0])])
             if isinstance(one, t.Product) and simplex:
@@ -275,23 +303,9 @@ class _Lowering:
 
 
 @cache
-def _concrete(
-    expr: sp.Expr, choice: Choice, loss: Choice, regularizer: Choice | None, through_value: bool
-) -> sp.Expr:
-    return concrete(expr, choice, loss, regularizer, through_value)
-
-
-@cache
-def _template(
-    expr: sp.Expr,
-    axes: t.Axes,
-    choice: Choice,
-    loss: Choice,
-    regularizer: Choice | None,
-    through_value: bool,
-) -> Node:
+def _template(expr: sp.Expr, axes: t.Axes) -> Node:
     """A condition as array operations at symbolic k; one for all layers of the same functions."""
-    return contract(_concrete(expr, choice, loss, regularizer, through_value), axes)
+    return contract(expr, axes)
 
 
 @cache

@@ -11,20 +11,15 @@ from functools import cache
 
 import sympy as sp
 
-from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Activation, Choice
+from lagrangenet.errors import DerivationError
+from lagrangenet.functions import ACTIVATIONS, LOSSES, Activation, Choice, Loss, Regularizer
 from lagrangenet.functions import base as f
+from lagrangenet.functions.base import Bound
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import collapse
 from lagrangenet.symbolic.stationarity import tidy
 
 
-def with_parameters(expr: sp.Expr, choice: Choice) -> sp.Expr:
-    """The expression of an entry with the chosen values of its parameters."""
-    values = {f.parameter(name): sp.Float(value) for name, value in choice.parameters}
-    return expr.xreplace(values)
-
-
-@cache
 def slope(choice: Choice) -> sp.Expr:
     """σ′ of a componentwise activation, in its value ``x`` if possible, otherwise in ``z``.
 
@@ -35,15 +30,28 @@ def slope(choice: Choice) -> sp.Expr:
     >>> slope(Choice("softplus"))
     sigmoid(z)
     """
-    value = with_parameters(ACTIVATIONS[choice.name].expr, choice)
-    derivative = sp.diff(value, f.z)
+    return _slope(ACTIVATIONS.bind(choice))
+
+
+@cache
+def _slope(sigma: Bound[Activation]) -> sp.Expr:
+    derivative = sp.piecewise_fold(sp.diff(sigma.expr, f.z))
     if isinstance(derivative, sp.Piecewise):
-        (first, condition), (other, _) = derivative.args
-        return l.Where(condition, first, other)
+        return _cases(derivative)
     if not derivative.has(f.z):
         return derivative
-    through = _in_value(value, derivative)
+    through = _in_value(sigma.expr, derivative)
     return stably(derivative, f.z) if through is None else through
+
+
+def _cases(piecewise: sp.Piecewise) -> sp.Expr:
+    """A case distinction that SymPy leaves where it stands."""
+    *cases, (value, last) = piecewise.args
+    if last is not sp.true:
+        raise DerivationError(f"{piecewise} is not defined everywhere")
+    for branch, condition in reversed(cases):
+        value = l.Where(condition, branch, value)
+    return value
 
 
 def _in_value(value: sp.Expr, derivative: sp.Expr) -> sp.Expr | None:
@@ -87,7 +95,6 @@ def _stable_term(term: sp.Expr, argument: sp.Symbol) -> sp.Expr:
     return term
 
 
-@cache
 def jacobian(choice: Choice, through_value: bool) -> sp.Expr:
     """∂σ_p/∂z_r of a coupled activation in ``Z[.]``, or through its value, ``IndexedBase x``.
 
@@ -96,8 +103,12 @@ def jacobian(choice: Choice, through_value: bool) -> sp.Expr:
     >>> jacobian(Choice("softmax"), through_value=True)
     KroneckerDelta(p, r)*x[p] - x[p]*x[r]
     """
-    entry = ACTIVATIONS[choice.name]
-    value = with_parameters(entry.expr, choice)
+    return _jacobian(ACTIVATIONS.bind(choice), through_value)
+
+
+@cache
+def _jacobian(sigma: Bound[Activation], through_value: bool) -> sp.Expr:
+    value = sigma.expr
     inner = sp.Dummy("s", integer=True, positive=True)
     value = value.replace(
         lambda e: isinstance(e, sp.Sum),
@@ -118,18 +129,28 @@ def jacobian(choice: Choice, through_value: bool) -> sp.Expr:
     )
 
 
-@cache
 def loss_slope(choice: Choice) -> sp.Expr:
-    """∂ℓ/∂x_p of a loss in label ``y`` and output ``x``."""
-    value = with_parameters(LOSSES[choice.name].expr, choice)
-    return stably(sp.diff(value, f.x), f.x)
+    """∂ℓ/∂x_p of a loss in label ``y`` and output ``x``.
+
+    Examples
+    --------
+    >>> loss_slope(Choice("cross_entropy"))
+    -y/x
+    """
+    return _loss_slope(LOSSES.bind(choice))
 
 
+@cache
+def _loss_slope(loss: Bound[Loss]) -> sp.Expr:
+    return stably(sp.diff(loss.expr, f.x), f.x)
+
+
+@cache
 def concrete(
     expr: sp.Expr,
-    sigma: Choice,
-    loss: Choice,
-    regularizer: Choice | None,
+    sigma: Bound[Activation],
+    loss: Bound[Loss],
+    regularizer: Bound[Regularizer] | None,
     through_value: bool,
 ) -> sp.Expr:
     """Put the functions of a problem in place of the opaque derivatives.
@@ -138,25 +159,23 @@ def concrete(
     ----------
     expr : sympy.Expr
         A condition in index form.
-    sigma : Choice
+    sigma : Bound
         The activation of the one layer whose σ occurs.
-    loss, regularizer : Choice
+    loss, regularizer : Bound
         ℓ and Ω; without a regularizer ρ becomes 0.
     through_value : bool
         Whether x^k = σ^k(z^k) holds, so that σ′ may be written through x^k.
     """
-    entry = ACTIVATIONS[sigma.name]
 
     def change(node: sp.Expr) -> sp.Expr:
         if node.name == "omega":
             assert regularizer is not None
-            value = with_parameters(REGULARIZERS[regularizer.name].expr, regularizer)
-            return sp.diff(value, f.w, node.order).xreplace({f.w: node.args[-1]})
+            return sp.diff(regularizer.expr, f.w, node.order).xreplace({f.w: node.args[-1]})
         if node.name == "ell":
             return _loss_at(node, loss)
         if isinstance(node, l.Opaque) and node.order == 1:
             known = l.X[node.args[1].indices] if through_value else l.sigma(*node.args)
-            return slope(sigma).xreplace({f.x: known, f.z: node.args[1]})
+            return _slope(sigma).xreplace({f.x: known, f.z: node.args[1]})
         if isinstance(node, l.Partial):
             return _jacobian_at(node, sigma, through_value)
         return node
@@ -164,7 +183,7 @@ def concrete(
     if regularizer is None:
         expr = expr.xreplace({l.rho: sp.S.Zero}).doit(deep=False)
     functions = (l.Opaque, l.Coupled, l.Partial)
-    nested = expr.replace(lambda e: isinstance(e, sp.Sum), _nested) if entry.coupled else expr
+    nested = expr.replace(lambda e: isinstance(e, sp.Sum), _nested) if sigma.entry.coupled else expr
     put = nested.replace(lambda e: isinstance(e, functions), change)
     return simple(put.replace(lambda e: isinstance(e, _Vjp), _collapsed))
 
@@ -204,7 +223,7 @@ def _collapsed(vjp: sp.Expr) -> sp.Expr:
     return simple(summed)
 
 
-def _loss_at(node: sp.Expr, loss: Choice) -> sp.Expr:
+def _loss_at(node: sp.Expr, loss: Bound[Loss]) -> sp.Expr:
     """ℓ or ∂ℓ/∂x_p at the sample and component of an opaque ℓ."""
     sample, vector, size = node.args[0], node.args[-2], node.args[-1]
 
@@ -213,16 +232,16 @@ def _loss_at(node: sp.Expr, loss: Choice) -> sp.Expr:
         return expr.replace(lambda e: e in here, lambda e: here[e])
 
     if isinstance(node, l.Partial):
-        return at(loss_slope(loss), node.args[1])
+        return at(_loss_slope(loss), node.args[1])
     component = sp.Dummy("p", integer=True, positive=True)
-    value = stably(with_parameters(LOSSES[loss.name].expr, loss), f.x)
+    value = stably(loss.expr, f.x)
     return sp.Sum(at(value, component), (component, 1, size))
 
 
-def _jacobian_at(node: sp.Expr, sigma: Choice, through_value: bool) -> sp.Expr:
+def _jacobian_at(node: sp.Expr, sigma: Bound[Activation], through_value: bool) -> sp.Expr:
     layer, above, below, vector, size = node.args
     sample = vector.indices[1]
-    matrix = jacobian(sigma, through_value).xreplace({f.p: above, f.r: below})
+    matrix = _jacobian(sigma, through_value).xreplace({f.p: above, f.r: below})
 
     def known(e: sp.Expr) -> sp.Expr:
         if isinstance(e, l.Coupled):
@@ -235,16 +254,14 @@ def _jacobian_at(node: sp.Expr, sigma: Choice, through_value: bool) -> sp.Expr:
     )
 
 
-def log_of_output(expr: sp.Expr, sigma: Choice) -> sp.Expr:
+def log_of_output(expr: sp.Expr, sigma: Bound[Activation]) -> sp.Expr:
     """Write log x^N through z^N where σ^N is a quotient of exponentials (softmax).
 
     log(exp(z_p)/Σ_r exp(z_r)) = z_p − log Σ_r exp(z_r) holds for every z, and does not underflow.
     """
-    entry: Activation = ACTIVATIONS[sigma.name]
-    if not entry.coupled:
+    if not sigma.entry.coupled:
         return expr
-    definition = with_parameters(entry.expr, sigma)
-    expanded = sp.expand_log(sp.log(definition), force=True)
+    expanded = sp.expand_log(sp.log(sigma.expr), force=True)
 
     def change(node: sp.Expr) -> sp.Expr:
         layer, sample, component = node.args[0].indices

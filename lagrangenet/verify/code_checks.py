@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from lagrangenet.problem import Problem
+from lagrangenet.runtime import Layers
 from lagrangenet.verify.check import (
     Array,
     Block,
@@ -149,21 +151,21 @@ class FeasibleResiduals(Check):
 
     def measure(self, subject: Subject) -> Finding:
         """Evaluate ∇L of the activation splitting with the generated code."""
-        findings = []
-        for point in subject.points:
-            states = subject.routines.forward(point.theta, point.X)
-            multipliers = subject.routines.backward(point.theta, states, point.Y)
-            found = subject.routines.residuals(point.theta, point.X, point.Y, states, multipliers)
-            for k, ((by_lam, by_x, *_), (_, x), (_, lam)) in enumerate(
-                zip(found, states, multipliers, strict=True), 1
+        return _largest([f for point in subject.points for f in self._at(subject, point)])
+
+    @staticmethod
+    def _at(subject: Subject, point: Point) -> Iterator[Finding]:
+        states, multipliers, found = _passed(subject, point)
+        layers = enumerate(zip(found, states, multipliers, strict=True), 1)
+        for k, ((by_lam, by_x, *_), (_, x), (_, lam)) in layers:
+            label = "S2" if k == subject.problem.depth else "S3"
+            for where, array, scale in (
+                (f"layer {k}, (S1) ∂L/∂λ", by_lam, x),
+                (f"layer {k}, ({label}) ∂L/∂x", by_x, lam),
             ):
-                label = "S2" if k == subject.problem.depth else "S3"
-                for where, array, scale in ((f"layer {k}, (S1) ∂L/∂λ", by_lam, x),
-                                            (f"layer {k}, ({label}) ∂L/∂x", by_x, lam)):  # fmt: skip
-                    unit = max(float(np.abs(scale).max()), 1e-30)
-                    figure, seen = deviation(array, np.zeros_like(scale), unit)
-                    findings.append(Finding(figure, where, seen))
-        return _largest(findings)
+                unit = max(float(np.abs(scale).max()), 1e-30)
+                figure, seen = deviation(array, np.zeros_like(scale), unit)
+                yield Finding(figure, where, seen)
 
 
 class ParameterResiduals(Check):
@@ -177,12 +179,18 @@ class ParameterResiduals(Check):
         """Compare at every point."""
         findings = []
         for point in subject.points:
-            states = subject.routines.forward(point.theta, point.X)
-            multipliers = subject.routines.backward(point.theta, states, point.Y)
-            found = subject.routines.residuals(point.theta, point.X, point.Y, states, multipliers)
+            *_, found = _passed(subject, point)
             expected = subject.textbook.gradient(point.theta, point.X, point.Y)
             findings.append(worst(gradient_blocks(found, expected, 2), len(point.X)))
         return _largest(findings)
+
+
+def _passed(subject: Subject, point: Point) -> tuple[Layers, Layers, Layers]:
+    """States, multipliers and ∇L after a forward and a backward pass."""
+    states = subject.routines.forward(point.theta, point.X)
+    multipliers = subject.routines.backward(point.theta, states, point.Y)
+    found = subject.routines.residuals(point.theta, point.X, point.Y, states, multipliers)
+    return states, multipliers, found
 
 
 class ExplicitResiduals(Check):
@@ -281,12 +289,9 @@ class Purity(Check):
     @staticmethod
     def _everything(subject: Subject, point: Point) -> list[Array]:
         routines = subject.routines
-        states = routines.forward(point.theta, point.X)
-        multipliers = routines.backward(point.theta, states, point.Y)
         value, gradient = routines.value_and_grad(point.theta, point.X, point.Y)
         moved = routines.update(point.theta, gradient, 0.1)
-        found = routines.residuals(point.theta, point.X, point.Y, states, multipliers)
-        return _leaves((states, multipliers, value, gradient, moved, found))
+        return _leaves((*_passed(subject, point), value, gradient, moved))
 
 
 def _leaves(tree: Any) -> list[Array]:
