@@ -73,7 +73,7 @@ def derivation_text(
     if format not in FORMATS:
         raise DerivationError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
     written = "text" if format == "text" else "latex"
-    lagrangian = derivation.statement(form, written, depth)
+    lagrangian = derivation.lagrangian.equation(form, written, depth)
     rows = derivation.equations(form, written, depth)
     if format == "text":
         return "\n".join(_text_lines(lagrangian, rows))

@@ -32,7 +32,7 @@ from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.concrete import concrete, log_of_output, simple
 from lagrangenet.symbolic.contraction import contract
-from lagrangenet.symbolic.derivation import Derivation, matrix_form
+from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.symbolic.printing import text
 from lagrangenet.symbolic.stationarity import Condition, tidy
 from lagrangenet.symbolic.styles import BRIEF
@@ -205,7 +205,7 @@ class _Lowering:
         assert condition.unknown is not None
         assert condition.solution is not None
         value = self.value(condition, condition.solution, k, True)
-        target = self.array(matrix_form(condition.unknown, condition, batch=True), k)
+        target = self.array(condition.tree(condition.unknown, batch=True), k)
         return Assign(target, value, (label,), k, self.formula(condition, k))
 
     def residual(self, label: str, k: int) -> Assign:
@@ -315,7 +315,7 @@ def _formula(condition: Condition, as_residual: bool, regularized: bool) -> tupl
     left: sp.Expr = condition.unknown if solved else condition.wrt
     if not regularized:
         right = right.xreplace({l.rho: sp.S.Zero})
-    return matrix_form(right, condition), matrix_form(left, condition)
+    return condition.tree(right), condition.tree(left)
 
 
 def _math(array: t.Ref) -> str:

@@ -15,14 +15,10 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.functions import ACTIVATIONS
 from lagrangenet.problem import Problem
 from lagrangenet.symbolic import language as l
-from lagrangenet.symbolic.contraction import contract
 from lagrangenet.symbolic.lagrangian import Lagrangian, Splitting
 from lagrangenet.symbolic.printing import text
 from lagrangenet.symbolic.stationarity import Condition, stationarity
-from lagrangenet.symbolic.styles import STYLES, Text
-from lagrangenet.symbolic.tensor import Node, instantiate
-
-FORMS = ("index", "matrix", "batch")
+from lagrangenet.symbolic.styles import Text
 
 
 @dataclass(frozen=True)
@@ -88,50 +84,33 @@ class Derivation:
     # -- printing ------------------------------------------------------------------------------
 
     def equations(
-        self, form: str = "index", format: str | Text = "text", depth: int | None = None
+        self, form: str = "index", style: str | Text = "text", depth: int | None = None
     ) -> list[tuple[str, str, str]]:
         """Every condition as (label, meaning, equation).
 
         Parameters
         ----------
         form : {"index", "matrix", "batch"}
-            Components; vectors of one sample (columns); all samples (rows are samples).
-        format : {"text", "latex"} or Text
-            A format by name, or a style with names of its own (a notation).
+            Components; vectors of one sample (columns); all samples as rows.
+        style : {"text", "latex"} or Text
+            A format by name, or one with names of its own (a notation).
         depth : int, optional
             Write the conditions out for k = 1..depth instead of for symbolic k.
         """
-        if form not in FORMS:
-            raise DerivationError(f"unknown form {form!r}; known: {', '.join(FORMS)}")
-        style = _style(format)
         rows = []
         for condition in self.stationarity:
             for layer in _layers(condition, depth):
-                elsewhere = depth is not None and self.problem is not None
-                if elsewhere and condition != self.condition(condition.label, layer):
+                if layer and self.problem and condition != self.condition(condition.label, layer):
                     continue
-                title = _title(condition, depth)
-                equation = _equation(condition, form, style, layer, depth)
-                rows.append((condition.label, title, equation))
+                equation = condition.equation(form, style, layer, depth)
+                rows.append((condition.label, _title(condition, depth), equation))
         return rows
 
-    def statement(
-        self, form: str = "index", format: str | Text = "text", depth: int | None = None
-    ) -> str:
-        """The Lagrangian as an equation; arguments as for :meth:`equations`."""
-        style = _style(format)
-        at_depth = {} if depth is None else {l.N: sp.Integer(depth)}
-        if form == "index":
-            return "L = " + text(self.lagrangian.expr.xreplace(at_depth), style)
-        return "L = " + text(instantiate(self.lagrangian.vector_form, at_depth), style)
-
     def __str__(self) -> str:
-        lines = [self.statement(), ""]
-        lines += [f"({label})  {equation}" for label, _, equation in self.equations()]
-        return "\n".join(lines)
+        return "\n".join([str(self.lagrangian), "", *map(str, self.stationarity)])
 
     def _repr_latex_(self) -> str:
-        rows = [self.statement("index", "latex")]
+        rows = [self.lagrangian.equation("index", "latex")]
         rows += [equation for _, _, equation in self.equations("index", "latex")]
         return "$$\\begin{gathered}" + r"\\ ".join(rows) + "\\end{gathered}$$"
 
@@ -166,14 +145,12 @@ def derive(problem: Problem | None = None, splitting: Splitting = "activation") 
     return derivation
 
 
-def matrix_form(expr: sp.Expr, condition: Condition, batch: bool = False) -> Node:
-    """An index expression with the free indices of a condition, as array operations."""
-    return contract(expr, condition.wrt.indices[1:], () if batch else (l.i,))
-
-
-def _layers(condition: Condition, depth: int | None) -> list[int]:
-    if depth is None or condition.layers == "output":
-        return [depth or 0]
+def _layers(condition: Condition, depth: int | None) -> list[int | None]:
+    """The concrete layers a condition is written out for; None for symbolic k."""
+    if depth is None:
+        return [None]
+    if condition.layers == "output":
+        return [depth]
     return list(range(1, depth + (condition.layers == "all")))
 
 
@@ -181,30 +158,3 @@ def _title(condition: Condition, depth: int | None) -> str:
     if condition.kind is None or depth is not None:
         return condition.title
     return f"{condition.title}, layer {text(condition.kind_of)} {condition.kind}"
-
-
-def _style(format: str | Text) -> Text:
-    if isinstance(format, Text):
-        return format
-    if format not in STYLES:
-        raise DerivationError(f"unknown format {format!r}; known: {', '.join(STYLES)}")
-    return STYLES[format]
-
-
-def _equation(condition: Condition, form: str, style: Text, layer: int, depth: int | None) -> str:
-    values = {} if depth is None else {l.k: sp.Integer(layer), l.N: sp.Integer(depth)}
-    right = condition.residual if condition.solution is None else condition.solution
-    left: sp.Expr = condition.unknown if condition.unknown is not None else condition.wrt
-    if form == "index":
-        written = text(right.xreplace(values), style)
-        head = text(left.xreplace(values), style)
-    else:
-        labels = "i" if form == "matrix" else ""
-        node = instantiate(matrix_form(right, condition, form == "batch"), values)
-        written = text(node, style, labels)
-        head = text(
-            instantiate(matrix_form(left, condition, form == "batch"), values), style, labels
-        )
-    if condition.unknown is None:
-        head = style.derivative("L", head)
-    return f"{head} = {written}"

@@ -18,7 +18,9 @@ import sympy as sp
 from lagrangenet.errors import DerivationError
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.contraction import contract
-from lagrangenet.symbolic.tensor import Node, total
+from lagrangenet.symbolic.printing import check_form, text
+from lagrangenet.symbolic.styles import Text, named_style
+from lagrangenet.symbolic.tensor import Node, instantiate, total
 
 Splitting = Literal["activation", "preactivation"]
 
@@ -91,6 +93,21 @@ class Lagrangian:
         parts = sorted(general.objective.args, key=lambda term: not term.has(l.ell))
         parts += general.products
         return total([contract(part, (), (_k, _i)) for part in parts], ())
+
+    def equation(
+        self, form: str = "index", style: str | Text = "text", depth: int | None = None
+    ) -> str:
+        """``L = ...``, in components or with vectors of one sample; at a concrete depth if given."""
+        at_depth = {} if depth is None else {l.N: sp.Integer(depth)}
+        if check_form(form) == "index":
+            return "L = " + text(self.expr.xreplace(at_depth), named_style(style))
+        return "L = " + text(instantiate(self.vector_form, at_depth), named_style(style))
+
+    def __str__(self) -> str:
+        return self.equation()
+
+    def _repr_latex_(self) -> str:
+        return f"$$ {self.equation('matrix', 'latex')} $$"
 
     def _sigma(self, z: Callable[[sp.Expr], sp.Expr]) -> sp.Expr:
         """σ^k_p of the vector with components z(r), over the kinds that occur."""

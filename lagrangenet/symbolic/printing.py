@@ -14,6 +14,9 @@ from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.contraction import contract
 from lagrangenet.symbolic.styles import STYLES, Text
 
+#: Forms of an equation: components; vectors of one sample (columns); all samples as rows.
+FORMS = ("index", "matrix", "batch")
+
 _ADD, _MUL, _POW, _ATOM = 1, 2, 3, 4
 Piece = tuple[str, int]
 
@@ -33,6 +36,13 @@ def text(what: sp.Expr | t.Node, style: Text = STYLES["text"], labels: str = "i"
     if isinstance(what, t.Node):
         return _MatrixWriter(style, labels).write(what)[0]
     return _IndexWriter(style).write(what)[0]
+
+
+def check_form(form: str) -> str:
+    """The form, if there is one of that name; otherwise a :class:`DerivationError`."""
+    if form not in FORMS:
+        raise DerivationError(f"unknown form {form!r}; known: {', '.join(FORMS)}")
+    return form
 
 
 class _Writer:

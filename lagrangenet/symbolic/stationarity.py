@@ -16,7 +16,11 @@ import sympy as sp
 from lagrangenet.errors import DerivationError
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import Between, collapse
+from lagrangenet.symbolic.contraction import contract
 from lagrangenet.symbolic.lagrangian import Lagrangian, affine
+from lagrangenet.symbolic.printing import check_form, text
+from lagrangenet.symbolic.styles import Text, named_style
+from lagrangenet.symbolic.tensor import Node, instantiate
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,53 @@ class Condition:
     solution: sp.Expr | None = None
     kind: sp.Symbol | None = None
     kind_of: sp.Expr | None = None
+
+    def equation(
+        self,
+        form: str = "index",
+        style: str | Text = "text",
+        layer: int | None = None,
+        depth: int | None = None,
+    ) -> str:
+        """The condition, solved for its unknown if it has one, as an equation.
+
+        Parameters
+        ----------
+        form : {"index", "matrix", "batch"}
+            Components; vectors of one sample (columns); all samples as rows.
+        style : {"text", "latex"} or Text
+        layer, depth : int, optional
+            Numbers for k and N.
+
+        Examples
+        --------
+        >>> print(stationarity(Lagrangian())[2].equation("matrix", layer=1, depth=2))
+        λ_i¹ = W²ᵀ (σ′²(z_i²) ⊙ λ_i²)
+        """
+        chosen = named_style(style)
+        given = ((l.k, layer), (l.N, depth))
+        values = {symbol: sp.Integer(number) for symbol, number in given if number is not None}
+        solved = self.unknown is not None
+        right: sp.Expr = self.solution if solved else self.residual
+        left: sp.Expr = self.unknown if solved else self.wrt
+        if check_form(form) == "index":
+            written = [text(side.xreplace(values), chosen) for side in (left, right)]
+        else:
+            labels = "i" if form == "matrix" else ""
+            trees = (self.tree(side, form == "batch") for side in (left, right))
+            written = [text(instantiate(tree, values), chosen, labels) for tree in trees]
+        head = written[0] if solved else chosen.derivative("L", written[0])
+        return f"{head} = {written[1]}"
+
+    def tree(self, expr: sp.Expr, batch: bool = False) -> Node:
+        """An expression with the free indices of this condition, as array operations."""
+        return contract(expr, self.wrt.indices[1:], () if batch else (l.i,))
+
+    def __str__(self) -> str:
+        return f"({self.label}) {self.equation()}"
+
+    def _repr_latex_(self) -> str:
+        return rf"$$ {self.equation('matrix', 'latex')} \tag{{{self.label}}} $$"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lagrangenet.errors import DerivationError
+
 #: Names of the ``kkt`` notation: SymPy name → (text, LaTeX).
 KKT: Mapping[str, tuple[str, str]] = {
     "X": ("x", "x"),
@@ -165,3 +167,18 @@ class LaTeX(Text):
 
 STYLES: Mapping[str, Text] = {"text": Text(), "latex": LaTeX()}
 BRIEF = Brief()
+
+
+def named_style(style: str | Text) -> Text:
+    """A style by name, or the style itself.
+
+    Raises
+    ------
+    DerivationError
+        For an unknown name.
+    """
+    if isinstance(style, Text):
+        return style
+    if style not in STYLES:
+        raise DerivationError(f"unknown format {style!r}; known: {', '.join(STYLES)}")
+    return STYLES[style]
