@@ -13,8 +13,7 @@ from functools import cache
 
 import sympy as sp
 
-from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Activation
-from lagrangenet.functions.base import Bound
+from lagrangenet.functions import Choice
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import (
     GRADIENTS,
@@ -116,10 +115,7 @@ class _Lowering:
         self.problem = problem
         self.derivation = derivation
         self.depth = problem.depth
-        self.sigmas = [ACTIVATIONS.bind(layer.activation) for layer in problem.layers]
-        self.loss_function = LOSSES.bind(problem.loss)
-        penalty = problem.regularizer
-        self.regularizer = None if penalty is None else REGULARIZERS.bind(penalty)
+        self.sigmas = [layer.activation for layer in problem.layers]
 
     # -- routines ------------------------------------------------------------------------------
 
@@ -253,15 +249,13 @@ class _Lowering:
     def output(self) -> dict[sp.Symbol, sp.Expr]:
         return {l.N: sp.Integer(self.depth), l.k: sp.Integer(self.depth)}
 
-    def sigma(self, condition: Condition, k: int) -> Bound[Activation]:
+    def sigma(self, condition: Condition, k: int) -> Choice:
         """The activation of the layer whose σ occurs in a condition."""
         shift = 1 if condition.label == "S3" else 0
         return self.sigmas[min(k + shift, self.depth) - 1]
 
-    def concrete(
-        self, expr: sp.Expr, sigma: Bound[Activation], through_value: bool = True
-    ) -> sp.Expr:
-        return concrete(expr, sigma, self.loss_function, self.regularizer, through_value)
+    def concrete(self, expr: sp.Expr, sigma: Choice, through_value: bool = True) -> sp.Expr:
+        return concrete(expr, sigma, self.problem.loss, self.problem.regularizer, through_value)
 
     def value(self, condition: Condition, expr: sp.Expr, k: int, through_value: bool) -> Node:
         written = self.concrete(expr, self.sigma(condition, k), through_value)
@@ -279,7 +273,7 @@ class _Lowering:
 
         def change(one: Node) -> Node:
             if isinstance(one, t.Call) and one.fn.name == "sigma":
-                choice = self.sigmas[int(one.fn.layer or 0) - 1].choice
+                choice = self.sigmas[int(one.fn.layer or 0) - 1]
                 parameters = tuple(t.scalar(sp.Float(v)) for _, v in choice.parameters)
                 fn = Fn(choice.name, coupled=one.fn.coupled)
                 return replace(one, fn=fn, args=(*one.args, *parameters))

@@ -12,7 +12,15 @@ from functools import cache
 import sympy as sp
 
 from lagrangenet.errors import DerivationError
-from lagrangenet.functions import ACTIVATIONS, LOSSES, Activation, Choice, Loss, Regularizer
+from lagrangenet.functions import (
+    ACTIVATIONS,
+    LOSSES,
+    REGULARIZERS,
+    Activation,
+    Choice,
+    Loss,
+    Regularizer,
+)
 from lagrangenet.functions import base as f
 from lagrangenet.functions.base import Bound
 from lagrangenet.symbolic import language as l
@@ -145,12 +153,11 @@ def _loss_slope(loss: Bound[Loss]) -> sp.Expr:
     return stably(sp.diff(loss.expr, f.x), f.x)
 
 
-@cache
 def concrete(
     expr: sp.Expr,
-    sigma: Bound[Activation],
-    loss: Bound[Loss],
-    regularizer: Bound[Regularizer] | None,
+    sigma: Choice,
+    loss: Choice,
+    regularizer: Choice | None,
     through_value: bool,
 ) -> sp.Expr:
     """Put the functions of a problem in place of the opaque derivatives.
@@ -159,14 +166,25 @@ def concrete(
     ----------
     expr : sympy.Expr
         A condition in index form.
-    sigma : Bound
+    sigma : Choice
         The activation of the one layer whose σ occurs.
-    loss, regularizer : Bound
+    loss, regularizer : Choice
         ℓ and Ω; without a regularizer ρ becomes 0.
     through_value : bool
         Whether x^k = σ^k(z^k) holds, so that σ′ may be written through x^k.
     """
+    penalty = None if regularizer is None else REGULARIZERS.bind(regularizer)
+    return _concrete(expr, ACTIVATIONS.bind(sigma), LOSSES.bind(loss), penalty, through_value)
 
+
+@cache
+def _concrete(
+    expr: sp.Expr,
+    sigma: Bound[Activation],
+    loss: Bound[Loss],
+    regularizer: Bound[Regularizer] | None,
+    through_value: bool,
+) -> sp.Expr:
     def change(node: sp.Expr) -> sp.Expr:
         if node.name == "omega":
             assert regularizer is not None
@@ -254,11 +272,12 @@ def _jacobian_at(node: sp.Expr, sigma: Bound[Activation], through_value: bool) -
     )
 
 
-def log_of_output(expr: sp.Expr, sigma: Bound[Activation]) -> sp.Expr:
+def log_of_output(expr: sp.Expr, choice: Choice) -> sp.Expr:
     """Write log x^N through z^N where σ^N is a quotient of exponentials (softmax).
 
     log(exp(z_p)/Σ_r exp(z_r)) = z_p − log Σ_r exp(z_r) holds for every z, and does not underflow.
     """
+    sigma = ACTIVATIONS.bind(choice)
     if not sigma.entry.coupled:
         return expr
     expanded = sp.expand_log(sp.log(sigma.expr), force=True)

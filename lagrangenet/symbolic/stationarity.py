@@ -97,7 +97,7 @@ class Condition:
         return contract(expr, self.wrt.indices[1:], () if batch else (l.i,))
 
     def __str__(self) -> str:
-        return f"({self.label}) {self.equation()}"
+        return f"({self.label})  {self.equation()}"
 
     def _repr_latex_(self) -> str:
         return rf"$$ {self.equation('matrix', 'latex')} \tag{{{self.label}}} $$"
