@@ -97,14 +97,16 @@ class Derivation:
         depth : int, optional
             Write the conditions out for k = 1..depth instead of for symbolic k.
         """
-        rows = []
+        written = []
         for condition in self.stationarity:
             for layer in _layers(condition, depth):
                 if layer and self.problem and condition != self.condition(condition.label, layer):
                     continue
-                equation = condition.equation(form, style, layer, depth)
-                rows.append((condition.label, _title(condition, depth), equation))
-        return rows
+                row = (condition.label, _title(condition, depth), layer)
+                written.append((*row, condition.equation(form, style, layer, depth)))
+        if depth is not None:
+            written.sort(key=lambda row: (row[0], row[2]))
+        return [(label, title, equation) for label, title, _, equation in written]
 
     def __str__(self) -> str:
         return "\n".join([str(self.lagrangian), "", *map(str, self.stationarity)])
