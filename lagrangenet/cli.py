@@ -25,7 +25,7 @@ from lagrangenet.functions import ACTIVATIONS, LOSSES
 from lagrangenet.functions.regularizers import L2
 from lagrangenet.problem import Problem, chain
 from lagrangenet.report.plots import save_certificate_plot
-from lagrangenet.report.terminal import certificate_view, derivation_text
+from lagrangenet.report.terminal import certificate_view, derivation_json, derivation_text
 from lagrangenet.runtime import generate as generate_routines
 from lagrangenet.symbolic.derivation import derive as derive_problem
 from lagrangenet.verify import Certificate
@@ -112,8 +112,8 @@ def verify(
 ) -> None:
     """Derive, generate, and check that symbols, code and numbers agree.
 
-    Without options: XOR (2-3-1) and the digits data (64-16-10). Features are standardized, but
-    for XOR. Without data, random numbers are used.
+    Without options: XOR (2-3-1) and the digits data (64-16-10). Features are standardized (not
+    XOR's). A network without data is checked on random numbers.
     """
     given = any(v is not None for v in (problem, layers, output, loss, l2, dataset, data, target))
     if given or activation != "tanh":
@@ -153,8 +153,12 @@ def derive(
     depth: Annotated[
         str, typer.Option(help="N for every depth, or a number to write the layers out.")
     ] = "N",
+    json: Annotated[bool, typer.Option("--json", help="Print the equations as JSON.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write there instead of printing.")
+    ] = None,
 ) -> None:
-    """Print the Lagrangian and its stationarity conditions.
+    """Print, or write, the Lagrangian and its stationarity conditions.
 
     Without a problem: the chain of symbolic depth N with componentwise activations.
     """
@@ -165,7 +169,8 @@ def derive(
     derivation = derive_problem(
         declared, "activation" if splitting is Splitting.ACTIVATION else "preactivation"
     )
-    typer.echo(derivation_text(derivation, form.value, format.value, written))
+    view = derivation_json if json else derivation_text
+    _put(out, view(derivation, form.value, format.value, written) + "\n")
 
 
 @app.command()
@@ -177,18 +182,16 @@ def generate(
     loss: LossName = None,
     l2: Strength = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.py", help="Write the module there.")
+        Path | None,
+        typer.Option(metavar="FILE.py", help="Write the module there (into a folder: by name)."),
     ] = None,
 ) -> None:
     """Print, or write, the generated NumPy module: forward, loss, backward, gradient, update."""
     if problem is None and layers is None:
         raise ProblemError("say which network: --layers n0,n1,... or --problem FILE.toml")
     declared = _problem(problem, layers, activation, output, loss, l2, None)
-    source = generate_routines(derive_problem(declared)).source
-    if out is None:
-        typer.echo(source, nl=False)
-    else:
-        _write(out, source)
+    inside = out / f"{declared.name}.py" if out is not None and out.is_dir() else out
+    _put(inside, generate_routines(derive_problem(declared)).source)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -322,6 +325,14 @@ def _progress() -> Iterator[Callable[[str], None]]:
         return
     with console.status("starting") as status:
         yield status.update
+
+
+def _put(path: Path | None, text: str) -> None:
+    """Write to a file if one is named, otherwise to standard output."""
+    if path is None:
+        typer.echo(text, nl=False)
+    else:
+        _write(path, text)
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,13 +6,16 @@ left unchanged.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from lagrangenet.errors import DerivationError
+from lagrangenet.problem import Problem
 from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.verify import Certificate, CheckResult
 
@@ -75,14 +78,45 @@ def derivation_text(
     written = "text" if format == "text" else "latex"
     lagrangian = derivation.lagrangian.equation(form, written, depth)
     rows = derivation.equations(form, written, depth)
-    if format == "text":
-        return "\n".join(_text_lines(lagrangian, rows))
     if format == "latex":
         return "\n".join(_latex_lines(lagrangian, rows))
-    return "\n".join(_markdown_lines(lagrangian, rows))
+    lines = _text_lines(lagrangian, rows) if format == "text" else _markdown_lines(lagrangian, rows)
+    return "\n".join([*lines, *_functions(derivation.problem)])
+
+
+def derivation_json(
+    derivation: Derivation, form: str, format: str, depth: int | None = None
+) -> str:
+    """The same as JSON: ``{schema, splitting, form, format, lagrangian, conditions: [...]}``."""
+    written = "text" if format == "text" else "latex"
+    rows = derivation.equations(form, written, depth)
+    keys = ("label", "title", "equation")
+    data = {
+        "schema": "lagrangenet.derivation/1",
+        "splitting": derivation.splitting,
+        "form": form,
+        "format": written,
+        "lagrangian": derivation.lagrangian.equation(form, written, depth),
+        "conditions": [dict(zip(keys, row, strict=True)) for row in rows],
+    }
+    return json.dumps(data, indent=2, ensure_ascii=False)
 
 
 Rows = list[tuple[str, str, str]]
+
+
+def _functions(problem: Problem | None) -> Iterable[str]:
+    """What the opaque functions are in a problem: runs of layers with the same activation."""
+    if problem is None:
+        return
+    runs, start = [], 1
+    for name, layers in groupby(problem.layers, key=lambda layer: str(layer.activation)):
+        end = start + len(list(layers)) - 1
+        runs.append(f"σ^k = {name} for k = {start}" + (f"..{end}" if end > start else ""))
+        start = end + 1
+    penalty = f"ω = {problem.regularizer}" if problem.regularizer else "ρ = 0"
+    yield ""
+    yield "; ".join([*runs, f"ℓ = {problem.loss}", penalty])
 
 
 def _text_lines(lagrangian: str, rows: Rows) -> Iterable[str]:
