@@ -101,6 +101,8 @@ class _IndexWriter(_Writer):
             return self._indexed(expr), _ATOM
         if isinstance(expr, sp.Sum):
             return self._sum(expr), _MUL
+        if isinstance(expr, sp.Add) and expr.is_integer:
+            return self.scalar(expr)
         if isinstance(expr, sp.Add):
             terms = sorted(expr.args, key=_term_rank)
             return self.joined([(not _negative(a), self.write(abs_(a))) for a in terms]), _ADD

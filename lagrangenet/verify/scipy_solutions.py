@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import NonlinearConstraint, minimize
 
 from lagrangenet import signs
 from lagrangenet.errors import ProblemError
@@ -293,6 +292,8 @@ class _Settled:
 
 def _slsqp(space: _FullSpace, v: Array, maxiter: int) -> _Outcome:
     """SLSQP, restarted from its own end point while its multipliers are not accurate."""
+    from scipy.optimize import minimize  # here, because it takes longer to import than the rest
+
     constraint = {"type": "eq", "fun": space.constraints, "jac": space.jacobian}
     nit = 0
     for _ in range(RUNS):
@@ -316,6 +317,8 @@ def _slsqp(space: _FullSpace, v: Array, maxiter: int) -> _Outcome:
 
 def _trust_constr(space: _FullSpace, v: Array, maxiter: int) -> _Outcome:
     """trust-constr with the exact Hessians of J and of ⟨λ, c⟩."""
+    from scipy.optimize import NonlinearConstraint, minimize
+
     constraint = NonlinearConstraint(
         space.constraints, 0.0, 0.0, jac=space.jacobian, hess=space.constraints_hessian
     )
