@@ -116,6 +116,8 @@ class _Lowering:
         self.derivation = derivation
         self.depth = problem.depth
         self.sigmas = [layer.activation for layer in problem.layers]
+        self.widths = {l.n(k): sp.Integer(width) for k, width in enumerate(problem.widths)}
+        self.positive = problem.loss_entry.needs_simplex
 
     # -- routines ------------------------------------------------------------------------------
 
@@ -183,12 +185,12 @@ class _Lowering:
             if written == 0:
                 continue
             if not _is_layer_sum(term):
-                value = self.named(instantiate(contract(written, ()), self.output))
+                value = self.at(_tree(written, (), last, self.positive), self.depth)
                 formula = "J = (1/M) Σ_i ℓ(y_i, x_i^N)"
                 body.append(Assign(total, value, ("J",), self.depth, formula))
                 continue
             for k in range(1, self.depth + 1):
-                value = self.named(contract(_without_layer_sum(written, k), ()))
+                value = self.at(_tree(_without_layer_sum(written), (), last, False), k)
                 formula = f"+ ρ Ω({_math(ref('W', k))})"
                 body.append(Assign(total, t.total([total, value], ()), ("J",), k, formula))
         return tuple(body)
@@ -237,17 +239,13 @@ class _Lowering:
         fused = tidy(sp.expand(fused))
         if self.problem.loss_entry.labels == "distribution":
             fused = fused.replace(_is_sum_of_labels, lambda _: sp.S.One)
-        node = contract(simple(fused), (l.i, l.p))
-        formula = text(instantiate(contract(simple(fused), (l.p,), (l.i,)), self.output), labels="")
+        fused = simple(fused)
+        formula = text(self.at(contract(fused, (l.p,), (l.i,)), self.depth), labels="")
         target = ref("mu", self.depth, (l.i, l.p))
-        value = self.named(instantiate(node, self.output))
+        value = self.at(_tree(fused, (l.i, l.p), sigma, self.positive), self.depth)
         return Assign(target, value, ("S2", "S4"), self.depth, f"{_math(target)} = {formula}")
 
     # -- pieces --------------------------------------------------------------------------------
-
-    @property
-    def output(self) -> dict[sp.Symbol, sp.Expr]:
-        return {l.N: sp.Integer(self.depth), l.k: sp.Integer(self.depth)}
 
     def sigma(self, condition: Condition, k: int) -> Choice:
         """The activation of the layer whose σ occurs in a condition."""
@@ -258,48 +256,47 @@ class _Lowering:
         return concrete(expr, sigma, self.problem.loss, self.problem.regularizer, through_value)
 
     def value(self, condition: Condition, expr: sp.Expr, k: int, through_value: bool) -> Node:
-        written = self.concrete(expr, self.sigma(condition, k), through_value)
-        template = _template(written, condition.wrt.indices[1:])
-        return self.named(instantiate(template, {l.k: sp.Integer(k), l.N: sp.Integer(self.depth)}))
+        sigma = self.sigma(condition, k)
+        written = self.concrete(expr, sigma, through_value)
+        return self.at(_tree(written, condition.wrt.indices[1:], sigma, self.positive), k)
 
     def array(self, node: Node, k: int) -> t.Ref:
-        found = instantiate(node, {l.k: sp.Integer(k), l.N: sp.Integer(self.depth)})
+        found = self.at(node, k)
         assert isinstance(found, t.Ref)
         return found
 
-    def named(self, node: Node) -> Node:
-        """σ^k by the name of its activation; divisors that may underflow kept positive."""
-        simplex = self.problem.loss_entry.needs_simplex
-
-        def change(one: Node) -> Node:
-            if isinstance(one, t.Call) and one.fn.name == "sigma":
-                choice = self.sigmas[int(one.fn.layer or 0) - 1]
-                parameters = tuple(t.scalar(sp.Float(v)) for _, v in choice.parameters)
-                fn = Fn(choice.name, coupled=one.fn.coupled)
-                return replace(one, fn=fn, args=(*one.args, *parameters))
-            if isinstance(one, t.Number) and isinstance(one.value, l.n):
-                return t.scalar(self.problem.widths[int(one.value.args[0])])
-            if isinstance(one, t.Product) and simplex:
-                return replace(one, divisors=tuple(_positive(d) for d in one.divisors))
-            return one
-
-        return node.map(change)
+    def at(self, node: Node, k: int) -> Node:
+        """A tree at a concrete layer, with the problem's widths for n(k)."""
+        return instantiate(node, {l.k: sp.Integer(k), l.N: sp.Integer(self.depth)}, self.widths)
 
     def formula(self, condition: Condition, k: int, as_residual: bool = False) -> str:
-        values = {l.k: sp.Integer(k), l.N: sp.Integer(self.depth)}
         template, head = _formula(condition, as_residual, self.problem.regularizer is not None)
         labels = "i" if any(isinstance(n, t.Over) for n in template.walk()) else ""
-        right = text(instantiate(template, values), BRIEF, labels)
-        left = text(instantiate(head, values), BRIEF, labels)
+        right = text(self.at(template, k), BRIEF, labels)
+        left = text(self.at(head, k), BRIEF, labels)
         if as_residual or condition.unknown is None:
             left = f"∂L/∂{left}"
         return f"{left} = {right}"
 
 
 @cache
-def _template(expr: sp.Expr, axes: t.Axes) -> Node:
-    """A condition as array operations at symbolic k; one for all layers of the same functions."""
-    return contract(expr, axes)
+def _tree(expr: sp.Expr, axes: t.Axes, sigma: Choice, positive: bool) -> Node:
+    """An expression as array operations at symbolic k, one for all layers with this σ.
+
+    σ^k gets the name of its activation; with ``positive``, states that divide and may underflow
+    are kept above zero.
+    """
+    parameters = tuple(t.scalar(sp.Float(value)) for _, value in sigma.parameters)
+
+    def change(node: Node) -> Node:
+        if isinstance(node, t.Call) and node.fn.name == "sigma":
+            fn = Fn(sigma.name, coupled=node.fn.coupled)
+            return replace(node, fn=fn, args=(*node.args, *parameters))
+        if isinstance(node, t.Product) and positive:
+            return replace(node, divisors=tuple(_positive(d) for d in node.divisors))
+        return node
+
+    return contract(expr, axes).map(change)
 
 
 @cache
@@ -336,13 +333,13 @@ def _is_layer_sum(term: sp.Expr) -> bool:
     return any(upper == l.N for e in term.atoms(sp.Sum) for _, _, upper in e.limits)
 
 
-def _without_layer_sum(term: sp.Expr, k: int) -> sp.Expr:
+def _without_layer_sum(term: sp.Expr) -> sp.Expr:
     """The summand of Σ_k at layer k."""
 
     def at(e: sp.Sum) -> sp.Expr:
         (layer,) = (v for v, _, upper in e.limits if upper == l.N)
         rest = [limit for limit in e.limits if limit[0] != layer]
         inner = sp.Sum(e.function, *rest) if rest else e.function
-        return inner.xreplace({layer: sp.Integer(k)})
+        return inner.xreplace({layer: l.k})
 
     return term.replace(lambda e: isinstance(e, sp.Sum) and _is_layer_sum(e), at)

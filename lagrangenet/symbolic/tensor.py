@@ -6,7 +6,7 @@ as code (rows are samples). Its nodes are frozen; an axis is the SymPy index tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,9 +41,15 @@ class Node:
         new: dict[str, Any] = {}
         for name, value in vars(self).items():
             if isinstance(value, Node):
-                new[name] = value.map(change)
-            elif isinstance(value, tuple) and any(isinstance(v, Node) for v in value):
-                new[name] = tuple(v.map(change) for v in value)
+                changed: Any = value.map(change)
+            elif isinstance(value, tuple) and value and isinstance(value[0], Node):
+                changed = tuple(v.map(change) for v in value)
+                if all(a is b for a, b in zip(changed, value, strict=True)):
+                    continue
+            else:
+                continue
+            if changed is not value:
+                new[name] = changed
         return change(replace(self, **new) if new else self)
 
 
@@ -158,13 +164,15 @@ def scalar(value: sp.Expr | int) -> Number:
     return Number((), sp.sympify(value))
 
 
-def instantiate(node: Node, values: dict[sp.Symbol, sp.Expr]) -> Node:
-    """The tree at a concrete layer: k → 2 in every reference and function."""
+def instantiate(
+    node: Node, values: Mapping[sp.Expr, sp.Expr], sizes: Mapping[sp.Expr, sp.Expr] | None = None
+) -> Node:
+    """The tree at a concrete layer: k → 2 in every reference and function, then n(2) → its size."""
     done: dict[Any, Any] = {None: None}
 
     def at(layer: Any) -> Any:
         if layer not in done:
-            done[layer] = layer.xreplace(values)
+            done[layer] = layer.xreplace(dict(values))
         return done[layer]
 
     def change(one: Node) -> Node:
@@ -173,7 +181,7 @@ def instantiate(node: Node, values: dict[sp.Symbol, sp.Expr]) -> Node:
         if isinstance(one, Call):
             return replace(one, fn=replace(one.fn, layer=at(one.fn.layer)))
         if isinstance(one, Number):
-            return replace(one, value=at(one.value))
+            return replace(one, value=at(one.value).xreplace(sizes or {}))
         if isinstance(one, Over):
             return replace(one, lower=at(one.lower), upper=at(one.upper))
         return one
