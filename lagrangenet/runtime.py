@@ -124,12 +124,11 @@ class Routines:
         value = float(self._functions["loss"](theta, states, Y))
         return value, self._gradient(theta, X, Y, states)
 
-    def update(self, theta: Any, gradients: Any, eta: float) -> Theta:
+    def update(self, theta: Any, gradients: Any, eta: Any) -> Theta:
         """θ − η ∂J/∂θ."""
         theta, gradients = self.theta(theta), self.theta(gradients, "gradients")
-        if not np.isfinite(eta):
-            raise DataError(f"the step size eta is {eta!r}; it has to be finite")
-        return cast(Theta, self._functions["update"](theta, gradients, float(eta)))
+        step = self._functions["update"]
+        return cast(Theta, step(theta, gradients, _step_size(eta)))
 
     def residuals(self, theta: Any, X: Any, Y: Any, states: Any, multipliers: Any) -> Layers:
         """∇L of the activation splitting at any (x, λ, θ), feasible or not.
@@ -278,7 +277,7 @@ def _floating(value: Any, name: str, dtype: str) -> Array:
     except ValueError as error:
         raise DataError(f"{name} is not a rectangular array: {error}") from None
     if array.dtype.kind in "biu":
-        return array.astype(dtype)
+        return _exact(array, name, dtype)
     if array.dtype.kind != "f":
         raise DataError(f"{name} has type {array.dtype}, expected real numbers")
     if array.dtype.itemsize > np.dtype(dtype).itemsize:
@@ -287,6 +286,28 @@ def _floating(value: Any, name: str, dtype: str) -> Array:
             f"convert it yourself with .astype(np.{dtype}), or generate(..., dtype={str(array.dtype)!r})"
         )
     return array.astype(dtype, copy=False)
+
+
+def _exact(integers: Array, name: str, dtype: str) -> Array:
+    """Integers as floating numbers, if all of them are floating numbers."""
+    array = integers.astype(dtype)
+    largest = 2 ** (np.finfo(dtype).nmant + 1)
+    outside = (integers > largest) | (integers < -largest) if integers.dtype.kind != "b" else []
+    for at in np.argwhere(outside):
+        where = tuple(int(j) for j in at)
+        if int(array[where]) != int(integers[where]):
+            raise DataError(f"{name} holds {integers[where]} at index {where}, which is no {dtype}")
+    return array
+
+
+def _step_size(eta: Any) -> float:
+    try:
+        value = float(eta)
+    except (TypeError, ValueError):
+        value = float("nan")
+    if isinstance(eta, (bool, str)) or not np.isfinite(value):
+        raise DataError(f"the step size eta is {eta!r}; it has to be a finite number")
+    return value
 
 
 def _sequence(value: Any, name: str, length: int, what: str) -> Sequence[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -91,7 +92,7 @@ class Entry:
 
     kind = "entry"
 
-    def __call__(self, *values: float, **named: float) -> Choice:
+    def __call__(self, /, *values: float, **named: float) -> Choice:
         """Pick this entry with parameter values, e.g. ``leaky_relu(slope=0.2)`` or ``L2(1e-3)``."""
         if len(values) > len(self.parameters):
             raise ProblemError(
@@ -114,7 +115,7 @@ class Entry:
     def _checked(self, key: str, value: float) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ProblemError(f"{self.kind} {self.name!r}: {key} is {value!r}, not a number")
-        if not 0 < value < float("inf"):
+        if not 0 < value <= sys.float_info.max:
             raise ProblemError(
                 f"{self.kind} {self.name!r}: {key} is {value!r}; it has to be positive and finite"
             )

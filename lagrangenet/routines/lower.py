@@ -13,6 +13,7 @@ from functools import cache
 
 import sympy as sp
 
+from lagrangenet.errors import DerivationError
 from lagrangenet.functions import Choice
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import (
@@ -58,7 +59,7 @@ def lower(derivation: Derivation) -> Program:
     """
     problem = derivation.problem
     if problem is None:
-        raise ValueError("the generic chain has no code; derive a problem")
+        raise DerivationError("the generic chain has no code; derive a problem")
     steps = _Lowering(problem, derivation.split("preactivation"))
     point = _Lowering(problem, derivation.split("activation"))
     routines = (

@@ -11,7 +11,6 @@ from functools import cache
 
 import sympy as sp
 
-from lagrangenet.errors import DerivationError
 from lagrangenet.functions import (
     ACTIVATIONS,
     LOSSES,
@@ -45,21 +44,11 @@ def slope(choice: Choice) -> sp.Expr:
 def _slope(sigma: Bound[Activation]) -> sp.Expr:
     derivative = sp.piecewise_fold(sp.diff(sigma.expr, f.z))
     if isinstance(derivative, sp.Piecewise):
-        return _cases(derivative)
+        return l.cases(derivative)
     if not derivative.has(f.z):
         return derivative
     through = _in_value(sigma.expr, derivative)
     return stably(derivative, f.z) if through is None else through
-
-
-def _cases(piecewise: sp.Piecewise) -> sp.Expr:
-    """A case distinction that SymPy leaves where it stands."""
-    *cases, (value, last) = piecewise.args
-    if last is not sp.true:
-        raise DerivationError(f"{piecewise} is not defined everywhere")
-    for branch, condition in reversed(cases):
-        value = l.Where(condition, branch, value)
-    return value
 
 
 def _in_value(value: sp.Expr, derivative: sp.Expr) -> sp.Expr | None:
@@ -264,12 +253,12 @@ def _jacobian_at(node: sp.Expr, sigma: Bound[Activation], through_value: bool) -
     def known(e: sp.Expr) -> sp.Expr:
         if isinstance(e, l.Coupled):
             return l.sigma_vector(layer, e.args[1], vector, size)
-        return l.X[layer, sample, e.indices[0]]
+        if e.base == f.Z:
+            return l.Z[layer, sample, e.indices[0]]
+        return l.X[layer, sample, e.indices[0]] if str(e.base) == "x" else e
 
-    return matrix.replace(
-        lambda e: isinstance(e, l.Coupled) or (isinstance(e, sp.Indexed) and str(e.base) == "x"),
-        known,
-    )
+    placed = matrix.replace(lambda e: isinstance(e, l.Coupled | sp.Indexed), known)
+    return placed.xreplace({f.n: size})
 
 
 def log_of_output(expr: sp.Expr, choice: Choice) -> sp.Expr:

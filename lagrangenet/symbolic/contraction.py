@@ -138,10 +138,7 @@ class _Contraction:
         if isinstance(expr, l.Where):
             return Fn("where"), expr.args
         if isinstance(expr, sp.Piecewise):
-            (value, condition), (other, last) = expr.args
-            if last is not sp.true:
-                raise DerivationError(f"{expr} does not end in an 'otherwise' branch")
-            return Fn("where"), (condition, value, other)
+            return Fn("where"), l.cases(expr).args
         for kind, name in _RELATIONS:
             if isinstance(expr, kind):
                 return Fn(name), expr.args

@@ -11,6 +11,8 @@ from typing import Any
 
 import sympy as sp
 
+from lagrangenet.errors import DerivationError
+
 #: Depth, batch size, strength of the regularizer, step size.
 N, M = sp.symbols("N M", integer=True, positive=True)
 rho, eta = sp.symbols("rho eta", positive=True)
@@ -105,6 +107,22 @@ class Where(sp.Function):
 
     nargs = (3,)
     is_real = True
+
+
+def cases(piecewise: sp.Piecewise) -> sp.Expr:
+    """A case distinction as nested :class:`Where`, which SymPy leaves where it stands.
+
+    Raises
+    ------
+    DerivationError
+        If it does not end in an 'otherwise' branch.
+    """
+    *branches, (value, last) = piecewise.args
+    if last is not sp.true:
+        raise DerivationError(f"{piecewise} is not defined everywhere")
+    for branch, condition in reversed(branches):
+        value = Where(condition, branch, value)
+    return value
 
 
 class LogSumExp(sp.Function):

@@ -113,6 +113,8 @@ class _IndexWriter(_Writer):
                 below = self.at_least(self.write(expr.base**-expr.exp), _POW)
                 return style.fraction("1", below), _MUL
             base = self.at_least(self.write(expr.base), _ATOM)
+            if isinstance(expr.base, sp.Indexed) and expr.base.base != l.Y:
+                base = style.parens(base)  # its superscript is the layer
             return style.power(base, self.scalar(expr.exp)[0]), _POW
         if isinstance(expr, sp.KroneckerDelta):
             return style.script("δ", "".join(self.write(a)[0] for a in expr.args)), _ATOM
