@@ -65,8 +65,10 @@ class Routines:
     """The emitted module of a problem, callable.
 
     ``theta`` is a tuple of pairs (W^k, b^k) with the shapes of ``problem.shapes``; ``X`` is (M, n_0)
-    and ``Y`` (M, n_N). Arrays may be lists, integer or of lower precision (converted exactly), in any
-    memory order; they are never modified. Two equal calls give equal bits.
+    and ``Y`` (M, n_N). Arrays may be lists, integers or of lower precision, in any memory order: they
+    are converted exactly or refused (a list of Python floats is float64), and never modified. Two
+    equal calls give equal bits. Where two results are equal by definition, as x^k = z^k of an
+    identity layer, they may be one array.
 
     Attributes
     ----------
@@ -142,7 +144,7 @@ class Routines:
         for arrays, name in ((states, "states"), (multipliers, "multipliers")):
             self._same_batch(X, "X", arrays[0][1], name)
         function = self._functions["residuals"]
-        return cast(Layers, function(theta, X, states, multipliers, Y))
+        return cast(Layers, function(theta, X, Y, states, multipliers))
 
     def _gradient(self, theta: Theta, X: Array, Y: Array, states: Layers) -> Theta:
         multipliers = self._functions["backward"](theta, states, Y)

@@ -166,7 +166,7 @@ def test_an_inconclusive_check_ends_with_status_1(run, few, monkeypatch):
         (["--layers", "3,4,2", "--activation", "relu"], "3 → 4 relu → 2 identity, squared_error"),
         (["--layers", "3,4,2", "--loss", "binary_cross_entropy", "--l2", "0.1"],
          "3 → 4 tanh → 2 identity, binary_cross_entropy + L2(strength=0.1)"),
-        (["--layers", "3,4,2", "--output", "sigmoid"], "3 → 4 tanh → 2 sigmoid, squared_error"),
+        (["--layers", "3,4,2", "--output", "softplus"], "3 → 4 tanh → 2 softplus, squared_error"),
         (["--dataset", "iris"], "4 → 16 tanh → 3 softmax, cross_entropy"),
         (["--dataset", "diabetes", "--layers", "10,4,1"],
          "10 → 4 tanh → 1 identity, squared_error"),
@@ -183,12 +183,12 @@ def test_options_declare_the_problem(run, few, options, summary):
 
 def test_the_seed_is_recorded_and_changes_the_random_numbers(run, few):
     seen = []
-    for seed in ("0", "0", "7"):
+    for seed in ("0", "0", "5"):
         status, out, _ = run("verify", "--layers", "2,3,1", "--seed", seed, "--json")
         assert status == 0
         seen.append(json.loads(out))
     assert seen[0] == seen[1]
-    assert (seen[0]["seed"], seen[2]["seed"]) == (0, 7)
+    assert (seen[0]["seed"], seen[2]["seed"]) == (0, 5)
     data = [certificate["problem"]["network"]["data_sha256"] for certificate in seen]
     assert data[0] != data[2]
 
@@ -421,7 +421,7 @@ def test_the_module_needs_nothing_but_numpy(run, tmp_path):
     status, out, err = run("generate", "--layers", "4,5,3", "--out", file)
     assert (status, out, err) == (0, "", "")
     source = file.read_text(encoding="utf-8")
-    assert re.findall(r"^\s*(?:import|from) .*$", source, re.MULTILINE) == ["import numpy as np"]
+    assert re.findall(r"^ *(?:import|from) .*$", source, re.MULTILINE) == ["import numpy as np"]
     program = (
         "import sys, numpy as np, net\n"
         "rng = np.random.default_rng(0)\n"
@@ -506,11 +506,11 @@ def test_out_is_written_when_checks_disagree(run, few, tmp_path, monkeypatch):
     assert data["verdict"] == "disagree"
 
 
-@pytest.mark.parametrize("name", ["../outside", "a/../../outside", "/tmp/outside", "certificate\0"])
+@pytest.mark.parametrize("name", ["../outside", "a/../../outside", "ROOT/outside", "certificate\0"])
 @pytest.mark.parametrize("command", ["verify", "generate"])
 def test_a_name_leads_to_no_place_outside_the_folder(run, few, tmp_path, command, name):
     file = tmp_path / "problem.toml"
-    file.write_text(chain([2, 1], name=name.replace("/tmp", str(tmp_path))).to_toml())
+    file.write_text(chain([2, 1], name=name.replace("ROOT", str(tmp_path))).to_toml())
     folder = tmp_path / "inside"
     folder.mkdir()
     status, _, err = run(command, "--problem", file, "--out", folder)
@@ -575,7 +575,7 @@ def test_forms_differ(run):
     assert len(set(seen.values())) == 3
     assert "x_ip^k = σ^k(z_ip^k)" in seen["index"]
     assert "x_i^k = σ^k(z_i^k)" in seen["matrix"]
-    assert "X^k = σ^k(Z^k)" in seen["batch"]
+    assert "x^k = σ^k(z^k)" in seen["batch"]
 
 
 def test_a_derivation_is_written_to_a_file(run, tmp_path):
@@ -658,7 +658,7 @@ def test_help_lists_every_option(run, command):
     status, out, err = run(command, "--help")
     assert (status, err) == (0, "")
     assert set(re.findall(r"--([a-z][a-z0-9]*)", out)) >= set(OPTIONS[command])
-    assert f"lagrangenet {command}" in out
+    assert re.search(rf"Usage: .* {command} \[OPTIONS\]", out)
 
 
 @pytest.mark.parametrize("command", ["", *OPTIONS])
@@ -679,7 +679,8 @@ def test_help_lists_the_commands(run):
 def test_nothing_asked_for_shows_the_help(run):
     status, out, err = run()
     assert status == 2
-    assert "Usage: lagrangenet" in out + err
+    assert "Usage: " in out + err
+    assert all(command in out + err for command in OPTIONS)
 
 
 def test_python_m_is_the_same_command_line(run):

@@ -101,7 +101,7 @@ def lower(derivation: Derivation) -> Program:
         Routine(
             "residuals",
             "∇L at any x, λ, θ: ∂L/∂λ^k (S1), ∂L/∂x^k (S2, S3), ∂L/∂W^k (S5), ∂L/∂b^k (S6).",
-            (_theta, _X, _states, _multipliers, _Y),
+            (_theta, _X, _Y, _states, _multipliers),
             point.residuals(),
             RESIDUALS,
         ),

@@ -315,13 +315,15 @@ class _MatrixWriter(_Writer):
         return self.style.dot.join([left, right]), _MUL
 
     def _reduced(self, node: t.Reduced) -> Piece:
-        inner = node.arg
+        inner, style = node.arg, self.style
         if isinstance(inner, t.Call) and inner.fn.name == "omega":
-            return self.style.function(
-                self.style.name("Omega"), [self.write(inner.args[0])[0]]
-            ), _ATOM
-        name = self.style.function(node.op, [self.write(inner)[0]])
-        return name, _ATOM
+            return style.function(style.name("Omega"), [self.write(inner.args[0])[0]]), _ATOM
+        if node.op == "sum" and len(inner.axes) == 2 and len(node.axes) == 1:
+            factors = [self.at_least(self.write(inner), _POW), style.name("one")]
+            if node.over == (0,):  # over the samples: a row of ones from the left
+                factors = [style.transpose(factors[1]), factors[0]]
+            return style.dot.join(factors), _MUL
+        return style.function(node.op, [self.write(inner)[0]]), _ATOM
 
     def _over(self, node: t.Over) -> Piece:
         index, low, high = (self.scalar(e)[0] for e in (node.index, node.lower, node.upper))

@@ -27,6 +27,7 @@ KKT: Mapping[str, tuple[str, str]] = {
     "rho": ("ρ", r"\rho"),
     "eta": ("η", r"\eta"),
     "theta": ("θ", r"\theta"),
+    "one": ("𝟏", r"\mathbf{1}"),
 }
 
 _SUPERSCRIPTS = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")

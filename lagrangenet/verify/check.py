@@ -24,7 +24,7 @@ from lagrangenet.verify.certificate import CheckResult, Verdict
 from lagrangenet.verify.differences import kink_distance
 from lagrangenet.verify.explicit import LARGEST, ExplicitLagrangian
 from lagrangenet.verify.instance import Instance, small_instance
-from lagrangenet.verify.scipy_solutions import Solution, solve
+from lagrangenet.verify.scipy_solutions import METHODS, Solution, solve
 from lagrangenet.verify.textbook import Textbook, Theta
 
 Array = np.ndarray[Any, Any]
@@ -154,16 +154,30 @@ class Subject:
         Inconclusive
             If none did.
         """
-        if method not in self._solved:
-            self._solved[method] = solve(self.instance, method, self.seed, report=self.report)
-        found = tuple(s for s in self._solved[method] if s.converged)
+        found = tuple(s for s in self._attempts(method) if s.converged)
         if not found:
-            last = self._solved[method][-1]
+            found = tuple(s for s in self._near_another(method) if s.converged)
+        if not found:
+            last = self._attempts(method)[-1]
             raise Inconclusive(f"{method} did not converge from any start; the last one: {last}")
         return found
 
+    def _attempts(self, method: str, near: Solution | None = None) -> tuple[Solution, ...]:
+        key = (method, id(near))
+        if key not in self._solved:
+            self._solved[key] = solve(
+                self.instance, method, self.seed, near=near, report=self.report
+            )
+        return self._solved[key]
+
+    def _near_another(self, method: str) -> tuple[Solution, ...]:
+        """Solutions from starts close to one that another method found."""
+        others = (s for other in METHODS if other != method for s in self._attempts(other))
+        known = next((s for s in others if s.converged), None)
+        return () if known is None else self._attempts(method, known)
+
     @cached_property
-    def _solved(self) -> dict[str, tuple[Solution, ...]]:
+    def _solved(self) -> dict[tuple[str, int], tuple[Solution, ...]]:
         return {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from lagrangenet.verify import differences
 from lagrangenet.verify.check import (
@@ -18,6 +19,7 @@ from lagrangenet.verify.check import (
     deviation,
 )
 from lagrangenet.verify.differences import flatten, kink_distance, unflatten
+from lagrangenet.verify.textbook import ACTIVATION_RULES
 
 #: Parameters that are differentiated one by one: all, or a sample of a large or deep network.
 MOST, LEAST = 1500, 64
@@ -31,10 +33,14 @@ class ComplexStep(Check):
     reason = "relative to the largest entry of the gradient; a complex step has no truncation error"
 
     def inapplicable(self, subject: Subject) -> str:
-        """Kinked functions are not analytic."""
-        return (
-            "" if subject.problem.smooth else "the network has kinks; a complex step needs smooth J"
-        )
+        """A complex step needs an analytic J, written so that it can be continued."""
+        if not subject.problem.smooth:
+            return "the network has kinks; a complex step needs an analytic J"
+        for entry in subject.problem.activations:
+            listed = entry.name in ACTIVATION_RULES
+            if not listed and entry.expr.has(sp.Abs, sp.Piecewise, sp.Max, sp.Min):
+                return f"{entry.name} is declared by cases or |.|, which have no complex values"
+        return ""
 
     def measure(self, subject: Subject) -> Finding:
         """Differentiate the textbook's loss."""

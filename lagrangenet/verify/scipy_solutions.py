@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 
 from lagrangenet import signs
 from lagrangenet.errors import ProblemError
-from lagrangenet.verify.differences import kink_distance
-from lagrangenet.verify.explicit import ExplicitLagrangian
+from lagrangenet.verify.full_space import FullSpace
 from lagrangenet.verify.instance import Instance
-from lagrangenet.verify.textbook import Textbook
 
 Array = NDArray[np.float64]
 Theta = tuple[tuple[Array, Array], ...]
@@ -34,10 +32,6 @@ CLEAR_OF_KINKS = 1e-6
 AT_A_KINK = 1e-10
 #: A run of SLSQP that ends this far from feasible is not continued.
 HOPELESS = 1e-2
-#: Where a loss takes the logarithm of an output, SLSQP keeps that output above this.
-LEAST_OUTPUT = 1e-8
-#: Samples start at this distance from a kink, or farther.
-CLEARANCE = 4.0
 #: SLSQP runs again from its own end point if need be; iterations of each run.
 RUNS, ITERATIONS = 2, 700
 #: Networks with kinks often stop at one; up to this many times more starting points are tried.
@@ -99,6 +93,7 @@ def solve(
     seed: int = 0,
     starts: int = 3,
     *,
+    near: Solution | None = None,
     report: Report | None = None,
     maxiter: int = ITERATIONS,
 ) -> tuple[Solution, ...]:
@@ -115,6 +110,9 @@ def solve(
     starts : int
         Starting points. A network with kinks gets up to twice as many, until one of them
         converges away from the kinks.
+    near : Solution, optional
+        Start close to this one instead, on its side of every kink: trust-constr shrinks its
+        region to nothing at the first kink that it meets.
     report : callable, optional
         Is told a line about each solution.
     maxiter : int
@@ -141,85 +139,22 @@ def solve(
     """
     if method not in METHODS:
         raise ProblemError(f"no method {method!r}; known: {', '.join(METHODS)}")
-    space = _FullSpace(instance)
+    space = FullSpace(instance)
     tries = starts if instance.problem.smooth else KINKED_TRIES * starts
     found: list[Solution] = []
     for start in range(seed, seed + tries):
-        outcome = _outcome(space, method, space.start(start), maxiter)
+        v = (
+            space.start(start)
+            if near is None
+            else space.moved(near.theta, near.kink_distance, start)
+        )
+        outcome = _outcome(space, method, v, maxiter)
         found.append(_certified(space, outcome, method, start))
         if report is not None:
             report(str(found[-1]))
         if len(found) >= starts and any(solution.converged for solution in found):
             break
     return tuple(found)
-
-
-class _FullSpace:
-    """J, c and their derivatives at fixed data, in the form that scipy.optimize asks for."""
-
-    def __init__(self, instance: Instance) -> None:
-        self.problem, self.X, self.Y = instance.problem, instance.X, instance.Y
-        self.explicit = ExplicitLagrangian(instance.problem, len(instance.X))
-        self.textbook = Textbook(instance.problem)
-
-    def start(self, seed: int) -> Array:
-        """Random parameters, W of variance 1/n_{k-1}, and the states that they give.
-
-        The stationary points that descent meets first lie at kinks. So a unit that has one starts
-        with all samples on one side of it, and stays there unless the objective falls otherwise.
-        """
-        rng = np.random.default_rng(seed)
-        theta = [
-            (rng.normal(size=W) / np.sqrt(W[1]), 0.5 * rng.normal(size=b))
-            for W, b in self.problem.shapes
-        ]
-        for k, entry in enumerate(self.problem.activations):
-            if not self.problem.smooth:
-                W, b = theta[k]
-                z = self.textbook.forward(tuple(theta), self.X)[k][0] - b
-                side = np.where(np.arange(b.size) % 3 == 1, -1.0, 1.0)
-                clear = side * (CLEARANCE + np.abs(z).max(axis=0))
-                theta[k] = (W, clear if entry.kinks else b - z.mean(axis=0))
-        states = [x for _, x in self.textbook.forward(tuple(theta), self.X)]
-        return self.explicit.pack(states, tuple(theta))
-
-    def bounds(self) -> list[tuple[float, float]] | None:
-        """x^N > 0 where the loss needs it; never active at a certified solution."""
-        if not self.problem.loss_entry.needs_simplex:
-            return None
-        low = np.full(self.explicit.size, -np.inf)
-        low[self.explicit.outputs] = np.where(self.Y > 0, LEAST_OUTPUT, np.finfo(float).tiny)
-        return [(float(least), np.inf) for least in low]
-
-    def objective(self, v: Array) -> float:
-        """J, infinite outside its domain so that a line search steps back."""
-        value = self.explicit.objective(v, self.X, self.Y)
-        return value if np.isfinite(value) else np.inf
-
-    def gradient(self, v: Array) -> Array:
-        return self.explicit.objective_gradient(v, self.X, self.Y)
-
-    def hessian(self, v: Array) -> Array:
-        return self.explicit.objective_hessian(v, self.X, self.Y)
-
-    def constraints(self, v: Array) -> Array:
-        return self.explicit.constraints(v, self.X)
-
-    def jacobian(self, v: Array) -> Array:
-        return self.explicit.jacobian(v, self.X)
-
-    def constraints_hessian(self, v: Array, lam: Array) -> Array:
-        return self.explicit.constraints_hessian(v, lam, self.X)
-
-    def residuals(self, v: Array, lam: Array) -> tuple[float, float]:
-        """‖c‖∞ and ‖∇_v L‖∞; NaN stays NaN."""
-        blocks = self.explicit.stationarity(v, lam, self.X, self.Y)
-        by_v = np.concatenate([blocks["x"], blocks["theta"]])
-        return float(np.abs(blocks["lambda"]).max()), float(np.abs(by_v).max())
-
-    def kink_distance(self, v: Array) -> float:
-        """The smallest |z − kink|."""
-        return kink_distance(self.problem, self.explicit.unpack(v)[1], self.X, self.Y)
 
 
 class _Outcome(NamedTuple):
@@ -231,7 +166,7 @@ class _Outcome(NamedTuple):
     message: str
 
 
-def _outcome(space: _FullSpace, method: str, v: Array, maxiter: int) -> _Outcome:
+def _outcome(space: FullSpace, method: str, v: Array, maxiter: int) -> _Outcome:
     """Run a solver; what it warns about or breaks on shows in the residuals and the message."""
     try:
         with warnings.catch_warnings():
@@ -241,7 +176,7 @@ def _outcome(space: _FullSpace, method: str, v: Array, maxiter: int) -> _Outcome
         return _Outcome(v, np.zeros(space.explicit.conditions), 0, f"broke off: {error}")
 
 
-def _certified(space: _FullSpace, outcome: _Outcome, method: str, seed: int) -> Solution:
+def _certified(space: FullSpace, outcome: _Outcome, method: str, seed: int) -> Solution:
     """The solution with its own residuals, and the verdict on it."""
     v, lam = outcome.v, outcome.lam
     violation, optimality = space.residuals(v, lam)
@@ -271,7 +206,7 @@ class _Settled:
     multipliers are still the ones that are returned and certified.
     """
 
-    def __init__(self, space: _FullSpace, v: Array) -> None:
+    def __init__(self, space: FullSpace, v: Array) -> None:
         self.space, self.last = space, v
 
     def __call__(self, intermediate_result: Any) -> None:
@@ -290,7 +225,7 @@ class _Settled:
             raise StopIteration
 
 
-def _slsqp(space: _FullSpace, v: Array, maxiter: int) -> _Outcome:
+def _slsqp(space: FullSpace, v: Array, maxiter: int) -> _Outcome:
     """SLSQP, restarted from its own end point while its multipliers are not accurate."""
     from scipy.optimize import minimize  # here, because it takes longer to import than the rest
 
@@ -315,7 +250,7 @@ def _slsqp(space: _FullSpace, v: Array, maxiter: int) -> _Outcome:
     return _Outcome(v, lam, nit, str(result.message))
 
 
-def _trust_constr(space: _FullSpace, v: Array, maxiter: int) -> _Outcome:
+def _trust_constr(space: FullSpace, v: Array, maxiter: int) -> _Outcome:
     """trust-constr with the exact Hessians of J and of ⟨λ, c⟩."""
     from scipy.optimize import NonlinearConstraint, minimize
 
@@ -336,7 +271,7 @@ def _trust_constr(space: _FullSpace, v: Array, maxiter: int) -> _Outcome:
 
 
 #: The solvers, by the names that :func:`solve` takes.
-METHODS: dict[str, Callable[[_FullSpace, Array, int], _Outcome]] = {
+METHODS: dict[str, Callable[[FullSpace, Array, int], _Outcome]] = {
     "slsqp": _slsqp,
     "trust-constr": _trust_constr,
 }

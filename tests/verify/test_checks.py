@@ -609,12 +609,55 @@ def test_every_combination_agrees(problem):
     assert certificate.agrees, certificate
 
 
+#: Output and hidden functions with which SciPy may find no solution: descent stops at kinks of the
+#: output, and softplus lets its inputs drift along a valley. That is inconclusive, never wrong.
+HARD = ("→ 2 relu", "→ 2 leaky_relu", "→ 3 softplus")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", DEFINED, ids=str)
 def test_every_combination_agrees_with_scipys_solutions(problem):
     certificate = verify(problem, *_data(problem, samples=5))
-    assert certificate.agrees, certificate
     assert [result.name for result in certificate.checks] == [k.name for k in Check.registered]
+    if any(functions in str(problem) for functions in HARD):
+        solutions = {kind.name for kind in SOLUTIONS}
+        assert {result.verdict for result in certificate.failures} <= {"inconclusive"}, certificate
+        assert {result.name for result in certificate.failures} <= solutions, certificate
+    else:
+        assert certificate.agrees, certificate
+
+
+def _seeded(problem, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((20, problem.inputs))
+    if problem.loss_entry.labels == "distribution":
+        return X, np.eye(problem.widths[-1])[np.arange(20) % problem.widths[-1]]
+    return X, rng.standard_normal((20, problem.widths[-1]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "seed", "problem"),
+    [
+        ("Saturated", 0, chain([3, 4, 2], "tanh", "squared_error", "sigmoid")),
+        ("Saturated", 39, chain([3, 4, 2], "tanh", "squared_error", "tanh")),
+        ("Taylor", 1, chain([3, 4, 2], "tanh", "cross_entropy")),
+        ("Taylor", 2, chain([3, 4, 2], "softmax", "squared_error", "softmax")),
+        ("Taylor", 27, chain([3, 4, 2], "tanh", "squared_error", "sigmoid")),
+    ],
+    ids=str,
+)
+def test_right_code_agrees_where_the_figure_is_delicate(kind, seed, problem):
+    """All outputs saturated, so that the gradient is rounding; a direction of little curvature."""
+    (result,) = verify(problem, *_seeded(problem, seed), seed=seed, only=[NAMED[kind]]).checks
+    assert result.verdict == "agree", result
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", DEFINED, ids=str)
+def test_right_code_agrees_with_every_seed(problem):
+    for seed in range(30):
+        certificate = verify(problem, *_data(problem, 7, seed), seed=seed, only=CHEAP)
+        assert certificate.agrees, certificate
 
 
 def test_layers_of_different_kinds_agree():
