@@ -19,7 +19,7 @@ CHARACTERS = {
     "α": r"\alpha", "δ": r"\delta", "ε": r"\varepsilon", "η": r"\eta", "θ": r"\theta",
     "λ": r"\lambda", "μ": r"\mu", "ρ": r"\rho", "σ": r"\sigma", "ω": r"\omega", "Δ": r"\Delta",
     "Σ": r"\Sigma", "Ω": r"\Omega", "ℓ": r"\ell", "∂": r"\partial", "∇": r"\nabla",
-    "⊙": r"\odot", "·": r"\cdot", "±": r"\pm", "−": "-", "′": r"{}'", "″": r"{}''", "ᵀ": r"{}^{\top}",
+    "⊙": r"\odot", "·": r"\cdot", "±": r"\pm", "−": "-", "′": r"{}^{\prime}", "″": r"{}^{\prime\prime}", "ᵀ": r"{}^{\top}",
     "→": r"\to", "←": r"\leftarrow", "≤": r"\le", "≥": r"\ge", "≈": r"\approx", "∈": r"\in",
     "⟨": r"\langle", "⟩": r"\rangle", "⁺": "{}^{+}", "⁻": "{}^{-}", "∞": r"\infty", "√": r"\surd",
     **{digit: f"{{}}^{{{value}}}" for value, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
@@ -168,12 +168,11 @@ PREAMBLE = r"""\documentclass[a4paper,11pt]{article}
 \usepackage{booktabs,tabularx}
 \usepackage{fancyvrb}
 \usepackage{newunicodechar}
-\usepackage{microtype}
 \usepackage[hidelinks]{hyperref}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{0.6\baselineskip}
 \allowdisplaybreaks
-\date{}
+\author{}\date{}
 % Mathematics in code stands in a cell as wide as a typewriter letter.
 \newlength{\cell}
 \newcommand{\plainuni}[1]{\ensuremath{#1}}

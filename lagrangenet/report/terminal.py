@@ -39,8 +39,15 @@ def certificate_view(certificate: Certificate) -> RenderableType:
             if check.problem == name:
                 table.add_row(*_row(check))
         parts += [table, ""]
-    parts.append(_verdict(certificate))
-    return Group(*parts)
+    return Group(*parts, _verdict(certificate), _reproduced(certificate))
+
+
+def _reproduced(certificate: Certificate) -> Text:
+    """What gives the same certificate again: seed, versions, source."""
+    named = ("python", "numpy", "scipy", "sympy", "lagrangenet")
+    versions = [f"{name} {certificate.environment.get(name, '?')}" for name in named]
+    source = certificate.sources.get("lagrangenet", "")[:12]
+    return Text(f"seed {certificate.seed}; {', '.join(versions)} (source {source})", style="dim")
 
 
 def _row(check: CheckResult) -> tuple[RenderableType, ...]:

@@ -652,6 +652,14 @@ def test_right_code_agrees_where_the_figure_is_delicate(kind, seed, problem):
     assert result.verdict == "agree", result
 
 
+@pytest.mark.parametrize("seed", [17, 41])
+def test_the_taylor_rate_of_xor_agrees_with_these_seeds(seed):
+    X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    Y = np.array([[0.0], [1.0], [1.0], [0.0]])
+    (result,) = verify(chain([2, 3, 1]), X, Y, seed=seed, only=[NAMED["Taylor"]]).checks
+    assert result.verdict == "agree", result
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", DEFINED, ids=str)
 def test_right_code_agrees_with_every_seed(problem):
