@@ -7,8 +7,9 @@ left unchanged.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import groupby
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -38,8 +39,14 @@ def certificate_view(certificate: Certificate) -> RenderableType:
         for check in certificate.checks:
             if check.problem == name:
                 table.add_row(*_row(check))
-        parts += [table, ""]
+        parts += [table, Text(_solved(declared), style="dim"), ""]
     return Group(*parts, _verdict(certificate), _reproduced(certificate))
+
+
+def _solved(declared: Mapping[str, Any]) -> str:
+    """Which problem the solutions are solutions of."""
+    sentence = declared.get("subproblem", "")
+    return f"SciPy solved: {sentence[0].lower()}{sentence[1:]}" if sentence else ""
 
 
 def _reproduced(certificate: Certificate) -> Text:

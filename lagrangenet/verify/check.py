@@ -129,6 +129,11 @@ class Subject:
         except DataError as error:
             raise Inapplicable(str(error)) from None
 
+    @property
+    def subproblem(self) -> str:
+        """What SciPy solved, in a sentence; empty as long as nothing was."""
+        return self.instance.note if self._solved else ""
+
     @cached_property
     def instance_routines(self) -> Routines:
         """Code generated for the subproblem."""

@@ -87,8 +87,11 @@ def verify(
     for kind in Check.registered if only is None else only:
         say(f"{named.name}: {kind.name}")
         results.append(kind().run(subject))
+    declared = declaration(named, inputs, labels)
+    if subject.subproblem:
+        declared["subproblem"] = subject.subproblem
     return Certificate(
-        {named.name: declaration(named, inputs, labels)},
+        {named.name: declared},
         seed,
         environment(),
         {"lagrangenet": package_hash(), f"{named.name}/generated": source_hash(code.source)},
