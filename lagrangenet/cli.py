@@ -6,6 +6,7 @@ to standard output, progress to standard error and only on a terminal.
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -31,12 +32,16 @@ from lagrangenet.symbolic.derivation import derive as derive_problem
 from lagrangenet.verify import Certificate
 from lagrangenet.verify import verify as verify_problem
 
+#: Larger networks than this are a slip of the finger, or need more care than a command line's.
+MOST_PARAMETERS = 10**8
+_STATUS = "Exit status: 0 agreed, 1 disagreed, 2 bad input, 3 a defect of lagrangenet itself."
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Neural networks as constrained optimization: KKT conditions, code, and a certificate.",
-    epilog="Exit status: 0 agreed, 1 disagreed, 2 bad input, 3 a defect of lagrangenet itself.",
+    epilog=_STATUS,
 )
 
 
@@ -70,7 +75,10 @@ Layers = Annotated[
     str | None,
     typer.Option(metavar="n0,n1,...", help="Widths of a chain, inputs first: 64,16,10."),
 ]
-Activation = Annotated[str, typer.Option(help=f"Of the hidden layers: {', '.join(ACTIVATIONS)}.")]
+Activation = Annotated[
+    str | None,
+    typer.Option(help=f"Of the hidden layers (default: tanh): {', '.join(ACTIVATIONS)}."),
+]
 Output = Annotated[
     str | None, typer.Option(help="Activation of the last layer; by default what the loss needs.")
 ]
@@ -88,11 +96,11 @@ Target = Annotated[str | None, typer.Option(metavar="COLUMN", help="The label co
 Seed = Annotated[int, typer.Option(min=0, help="Of every random choice.")]
 
 
-@app.command()
+@app.command(epilog=_STATUS)
 def verify(
     problem: ProblemFile = None,
     layers: Layers = None,
-    activation: Activation = "tanh",
+    activation: Activation = None,
     output: Output = None,
     loss: LossName = None,
     l2: Strength = None,
@@ -115,8 +123,8 @@ def verify(
     Without options: XOR (2-3-1) and the digits data (64-16-10). Features are standardized (not
     XOR's). A network without data is checked on random numbers.
     """
-    given = any(v is not None for v in (problem, layers, output, loss, l2, dataset, data, target))
-    if given or activation != "tanh":
+    options = (problem, layers, activation, output, loss, l2, dataset, data, target)
+    if any(option is not None for option in options):
         source = _data(dataset, data, target)
         declared = _problem(problem, layers, activation, output, loss, l2, source)
         cases = [(declared, *_arrays(declared, source, seed))]
@@ -136,11 +144,11 @@ def verify(
     raise typer.Exit(0 if certificate.agrees else 1)
 
 
-@app.command()
+@app.command(epilog=_STATUS)
 def derive(
     problem: ProblemFile = None,
     layers: Layers = None,
-    activation: Activation = "tanh",
+    activation: Activation = None,
     output: Output = None,
     loss: LossName = None,
     splitting: Annotated[
@@ -173,11 +181,11 @@ def derive(
     _put(out, view(derivation, form.value, format.value, written) + "\n")
 
 
-@app.command()
+@app.command(epilog=_STATUS)
 def generate(
     problem: ProblemFile = None,
     layers: Layers = None,
-    activation: Activation = "tanh",
+    activation: Activation = None,
     output: Output = None,
     loss: LossName = None,
     l2: Strength = None,
@@ -190,7 +198,7 @@ def generate(
     if problem is None and layers is None:
         raise ProblemError("say which network: --layers n0,n1,... or --problem FILE.toml")
     declared = _problem(problem, layers, activation, output, loss, l2, None)
-    inside = out / f"{declared.name}.py" if out is not None and out.is_dir() else out
+    inside = out / f"{_file_name(declared)}.py" if out is not None and out.is_dir() else out
     _put(inside, generate_routines(derive_problem(declared)).source)
 
 
@@ -230,7 +238,7 @@ def _data(dataset: str | None, data: Path | None, target: str | None) -> Dataset
 def _problem(
     file: Path | None,
     layers: str | None,
-    activation: str,
+    activation: str | None,
     output: str | None,
     loss: str | None,
     l2: float | None,
@@ -238,9 +246,9 @@ def _problem(
 ) -> Problem:
     """The declaration that the options say, with a name."""
     if file is not None:
-        if layers is not None or loss is not None or output is not None or l2 is not None:
+        if any(option is not None for option in (layers, activation, output, loss, l2)):
             raise ProblemError(
-                "--problem declares everything; drop --layers, --loss, --output, --l2"
+                "--problem declares everything; drop --layers, --activation, --output, --loss, --l2"
             )
         declared = Problem.load(file)
         return declared if declared.name else replace(declared, name=file.stem)
@@ -248,7 +256,13 @@ def _problem(
     widths = _widths(layers, data, fitting)
     penalty = None if l2 is None else L2(l2)
     name = "network" if data is None else data.name
-    return chain(widths, activation, fitting, output, penalty, name=name)
+    declared = chain(widths, activation or "tanh", fitting, output, penalty, name=name)
+    if declared.size > MOST_PARAMETERS:
+        raise ProblemError(
+            f"--layers {layers}: {declared.size} parameters; the command line takes at most "
+            f"{MOST_PARAMETERS}"
+        )
+    return declared
 
 
 def _widths(layers: str | None, data: Dataset | None, loss: str) -> list[int]:
@@ -343,8 +357,15 @@ def _write(path: Path, text: str) -> None:
         raise DataError(f"cannot write {str(path)!r}: {error}") from None
 
 
+def _file_name(problem: Problem) -> str:
+    """The problem's name as the name of a module: no path, no character of another meaning."""
+    plain = re.sub(r"\W", "_", problem.name, flags=re.ASCII)[:40]
+    return plain if plain[:1].isalpha() else f"net_{plain}"
+
+
 def _write_certificate(folder: Path, certificate: Certificate, problems: list[Problem]) -> None:
     for problem in problems:
-        _write(folder / f"{problem.name}.py", generate_routines(derive_problem(problem)).source)
-        _write(folder / f"{problem.name}.toml", problem.to_toml())
+        name = _file_name(problem)
+        _write(folder / f"{name}.py", generate_routines(derive_problem(problem)).source)
+        _write(folder / f"{name}.toml", problem.to_toml())
     _write(folder / "certificate.json", certificate.to_json() + "\n")

@@ -31,7 +31,7 @@ def certificate_view(certificate: Certificate) -> RenderableType:
     parts: list[RenderableType] = []
     for name, declared in certificate.problem.items():
         title = f"{name}: {declared['summary']} ({declared['samples']} samples)"
-        table = Table(title=title, title_justify="left", title_style="bold", expand=False)
+        table = Table(title=Text(title), title_justify="left", title_style="bold", expand=False)
         table.add_column("")
         table.add_column("check")
         table.add_column("figure", justify="right", no_wrap=True)

@@ -30,8 +30,9 @@ from lagrangenet.verify.textbook import Textbook, Theta
 Array = np.ndarray[Any, Any]
 #: The smallest distance to a kink at which differences are taken (DESIGN §6).
 CLEAR_OF_KINKS = 1e-3
-#: A block this much smaller than the largest one is compared on the scale of the latter.
-NEGLIGIBLE = 1e-9
+#: A block that is zero but for cancellation carries the rounding of the largest one, 1e-16 of it.
+#: So that this stays below tolerances of 1e-12, blocks are compared on at least this scale.
+NEGLIGIBLE = 1e-4
 
 
 class Inconclusive(Exception):
@@ -83,7 +84,7 @@ class Subject:
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        """All data at three random θ: usual weights, larger ones, and a single sample."""
+        """All data at random θ, usual and larger; one sample; and one at which every z is zero."""
         rng = np.random.default_rng(self.seed)
         usual, larger = (self._theta(rng, scale) for scale in (1.0, 2.0))
         one = rng.integers(len(self.X))
@@ -91,6 +92,11 @@ class Subject:
             Point(usual, self.X, self.Y),
             Point(larger, self.X, self.Y),
             Point(usual, self.X[one : one + 1], self.Y[one : one + 1]),
+            Point(
+                tuple((W, np.zeros_like(b)) for W, b in usual),
+                np.zeros_like(self.X[one : one + 1]),
+                self.Y[one : one + 1],
+            ),
         )
 
     @cached_property
@@ -233,8 +239,8 @@ class Check(ABC):
         except Exception as error:  # noqa: BLE001  # whatever generated code raises is a finding
             found = Finding(float("inf"), "", f"the code raised {type(error).__name__}: {error}")
         if found.figure <= self.tolerance:  # False for NaN
-            return self._result(subject, found.figure, "agree", found.where, self.reason)
-        return self._result(subject, found.figure, "disagree", found.where, found.seen)
+            return self._result(subject, float(found.figure), "agree", found.where, self.reason)
+        return self._result(subject, float(found.figure), "disagree", found.where, found.seen)
 
     def _result(
         self, subject: Subject, figure: float | None, verdict: Verdict, where: str, note: str
@@ -258,8 +264,8 @@ class Block:
 def worst(blocks: Iterable[Block], samples: int = 0, absolute: bool = False) -> Finding:
     """The largest deviation over blocks, each relative to the oracle's largest entry in it.
 
-    A block that is zero up to rounding is compared on the scale of the largest block; with
-    ``absolute`` the deviations themselves are compared.
+    Blocks below ``NEGLIGIBLE`` times the largest one are compared on that scale; with ``absolute``
+    the deviations themselves are compared.
     """
     listed = list(blocks)
     scales = [float(np.max(np.abs(b.expected), initial=0.0)) for b in listed]

@@ -209,7 +209,10 @@ class ExplicitResiduals(Check):
             theta = tuple((W, 0.3 * rng.standard_normal(b.shape)) for W, b in routines.initial(rng))
             states = [x + 0.05 * rng.random(x.shape) for _, x in routines.forward(theta, X)]
             lam = [rng.standard_normal(x.shape) for x in states]
-            pairs = [tuple((a, a) for a in arrays) for arrays in (states, lam)]
+            # z and μ are not read: they are arbitrary, so that code which reads them disagrees.
+            pairs = [
+                tuple((rng.standard_normal(a.shape), a) for a in arrays) for arrays in (states, lam)
+            ]
             found = routines.residuals(theta, X, Y, *pairs)
             blocks = explicit.stationarity(explicit.pack(states, theta), lam, X, Y)
             by_lam, by_x = explicit.split(blocks["lambda"]), explicit.split(blocks["x"])
@@ -238,12 +241,13 @@ class Saturated(Check):
             value, found = routines.value_and_grad(theta, X, Y)
             states = routines.forward(theta, X)
             multipliers = routines.backward(theta, states, Y)
-        if not all(
-            np.isfinite(leaf).all() for leaf in _leaves((states, multipliers, found, value))
-        ):
+            blocks = routines.residuals(theta, X, Y, states, multipliers)
+        everything = (states, multipliers, blocks, found, value)
+        if not all(np.isfinite(leaf).all() for leaf in _leaves(everything)):
             return Finding(np.inf, "", "a value is not finite")
         expected = subject.textbook.gradient(theta, X, Y)
-        largest = max(float(np.abs(flatten(expected)).max()), 1e-30)
+        # Where every output saturates the gradient is rounding; J keeps the scale then.
+        largest = max(float(np.abs(flatten(expected)).max()), abs(value), 1e-30)
         findings = [worst([Block("J", value, np.asarray(subject.textbook.loss(theta, X, Y)))])]
         for block in gradient_blocks(found, expected):
             figure, seen = deviation(block.found, block.expected, largest)

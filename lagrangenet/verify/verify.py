@@ -49,7 +49,8 @@ def verify(
     seed : int
         Of every random choice.
     routines : Routines, optional
-        Code to check instead of freshly generated code (float64).
+        Code to check instead of freshly generated code (float64). The checks at SciPy's solutions
+        are made on a subproblem, for which code is generated anew in any case.
     only : sequence of Check classes, optional
         Run these checks alone.
     report : callable, optional

@@ -50,7 +50,9 @@ def test_the_schema_is_versioned_and_its_keys_are_these(whole):
     assert data["verdict"] == "agree"
     assert data["seed"] == 0
     declared = data["problem"]["xor"]
-    assert list(declared) == ["summary", "declaration", "parameters", "samples", "data_sha256"]
+    keys = ["summary", "declaration", "parameters", "samples", "data_sha256", "subproblem"]
+    assert list(declared) == keys
+    assert declared["subproblem"].startswith("The whole problem, 2-3-1 with 4 samples")
     assert Problem.from_toml(declared["declaration"]) == PROBLEM
     assert declared["summary"] == "2 → 3 tanh → 1 identity, squared_error"
     assert (declared["parameters"], declared["samples"]) == (13, 4)
@@ -62,6 +64,11 @@ def test_the_schema_is_versioned_and_its_keys_are_these(whole):
     assert data["environment"]["numpy"] == np.__version__
     assert list(data["sources"]) == ["lagrangenet", "xor/generated"]
     assert all(SHA256.fullmatch(value) for value in data["sources"].values())
+
+
+def test_no_subproblem_is_named_where_none_was_solved():
+    (declared,) = verify(PROBLEM, X, Y, only=CHEAP).problem.values()
+    assert list(declared) == ["summary", "declaration", "parameters", "samples", "data_sha256"]
 
 
 def test_each_check_of_the_json_has_the_fields_of_a_result(whole):

@@ -14,7 +14,7 @@ from lagrangenet.errors import DataError, ProblemError
 from lagrangenet.functions import ACTIVATIONS, LOSSES
 from lagrangenet.runtime import Routines
 from lagrangenet.verify import check as checks
-from lagrangenet.verify.check import Block, Check, Subject, deviation, worst
+from lagrangenet.verify.check import NEGLIGIBLE, Block, Check, Subject, deviation, worst
 from lagrangenet.verify.differences import kink_distance
 from lagrangenet.verify.scipy_solutions import solve
 from lagrangenet.verify.textbook import Textbook
@@ -312,7 +312,7 @@ def test_two_zeros_agree_and_a_zero_oracle_tolerates_nothing():
 
 
 def test_a_block_is_measured_by_its_own_size():
-    large, small = np.array([1e6]), np.array([1e-2])
+    large, small = np.array([1e6]), np.array([1e3])
     found = worst([Block("large", large, large), Block("small", small * (1 + 1e-6), small)])
     assert found.where == "small"
     assert found.figure == pytest.approx(1e-6)
@@ -321,7 +321,7 @@ def test_a_block_is_measured_by_its_own_size():
 def test_a_block_of_rounding_is_measured_by_the_largest_one():
     found = worst([Block("large", np.ones(1), np.ones(1)),
                    Block("tiny", np.array([2e-30]), np.array([1e-30]))])  # fmt: skip
-    assert found.figure == pytest.approx(1e-30 / 1e-9)
+    assert found.figure == pytest.approx(1e-30 / NEGLIGIBLE)
 
 
 def test_absolute_deviations_are_not_scaled():
