@@ -11,20 +11,18 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 from rich.console import Console
 
 from lagrangenet.errors import DataError, LagrangenetError, ProblemError
-from lagrangenet.experiments import DATASETS, Dataset, load_dataset, read_csv
+from lagrangenet.experiments import DATASETS
+from lagrangenet.experiments.case import case_arrays, case_data, case_depth, case_problem, example
 from lagrangenet.functions import ACTIVATIONS, LOSSES
-from lagrangenet.functions.regularizers import L2
-from lagrangenet.problem import Problem, chain
+from lagrangenet.problem import Problem
 from lagrangenet.report.plots import save_certificate_plot
 from lagrangenet.report.terminal import certificate_view, derivation_json, derivation_text
 from lagrangenet.runtime import generate as generate_routines
@@ -32,8 +30,6 @@ from lagrangenet.symbolic.derivation import derive as derive_problem
 from lagrangenet.verify import Certificate
 from lagrangenet.verify import verify as verify_problem
 
-#: Larger networks than this are a slip of the finger, or need more care than a command line's.
-MOST_PARAMETERS = 10**8
 _STATUS = "Exit status: 0 agreed, 1 disagreed, 2 bad input, 3 a defect of lagrangenet itself."
 
 app = typer.Typer(
@@ -125,11 +121,11 @@ def verify(
     """
     options = (problem, layers, activation, output, loss, l2, dataset, data, target)
     if any(option is not None for option in options):
-        source = _data(dataset, data, target)
-        declared = _problem(problem, layers, activation, output, loss, l2, source)
-        cases = [(declared, *_arrays(declared, source, seed))]
+        source = case_data(dataset, data, target)
+        declared = case_problem(problem, layers, activation, output, loss, l2, source)
+        cases = [(declared, *case_arrays(declared, source, seed))]
     else:
-        cases = [_case("xor", [2, 3, 1]), _case("digits", [64, 16, 10])]
+        cases = [example("xor", [2, 3, 1]), example("digits", [64, 16, 10])]
     with _progress() as report:
         parts = [verify_problem(p, X, Y, seed=seed, report=report) for p, X, Y in cases]
     certificate = Certificate.joined(parts)
@@ -172,8 +168,8 @@ def derive(
     """
     declared = None
     if problem is not None or layers is not None:
-        declared = _problem(problem, layers, activation, output, loss, None, None)
-    written = None if depth == "N" else _depth(depth, declared)
+        declared = case_problem(problem, layers, activation, output, loss, None, None)
+    written = None if depth == "N" else case_depth(depth, declared)
     derivation = derive_problem(
         declared, "activation" if splitting is Splitting.ACTIVATION else "preactivation"
     )
@@ -197,7 +193,7 @@ def generate(
     """Print, or write, the generated NumPy module: forward, loss, backward, gradient, update."""
     if problem is None and layers is None:
         raise ProblemError("say which network: --layers n0,n1,... or --problem FILE.toml")
-    declared = _problem(problem, layers, activation, output, loss, l2, None)
+    declared = case_problem(problem, layers, activation, output, loss, l2, None)
     inside = out / f"{_file_name(declared)}.py" if out is not None and out.is_dir() else out
     _put(inside, generate_routines(derive_problem(declared)).source)
 
@@ -215,111 +211,6 @@ def main(arguments: list[str] | None = None) -> None:
             "this is a defect of lagrangenet; please report it with the lines above", err=True
         )
         sys.exit(3)
-
-
-# -- from options to a problem with data ------------------------------------------------------------
-
-
-def _data(dataset: str | None, data: Path | None, target: str | None) -> Dataset | None:
-    if dataset is not None and data is not None:
-        raise DataError("--dataset and --data exclude each other")
-    if data is not None:
-        if target is None:
-            raise DataError("--data needs --target COLUMN, the name of the label column")
-        return read_csv(data, target).standardized()
-    if target is not None:
-        raise DataError("--target belongs to --data FILE.csv")
-    if dataset is None:
-        return None
-    loaded = load_dataset(dataset)
-    return loaded if dataset == "xor" else loaded.standardized()
-
-
-def _problem(
-    file: Path | None,
-    layers: str | None,
-    activation: str | None,
-    output: str | None,
-    loss: str | None,
-    l2: float | None,
-    data: Dataset | None,
-) -> Problem:
-    """The declaration that the options say, with a name."""
-    if file is not None:
-        if any(option is not None for option in (layers, activation, output, loss, l2)):
-            raise ProblemError(
-                "--problem declares everything; drop --layers, --activation, --output, --loss, --l2"
-            )
-        declared = Problem.load(file)
-        return declared if declared.name else replace(declared, name=file.stem)
-    fitting = loss or ("squared_error" if data is None else data.default_loss)
-    widths = _widths(layers, data, fitting)
-    penalty = None if l2 is None else L2(l2)
-    name = "network" if data is None else data.name
-    declared = chain(widths, activation or "tanh", fitting, output, penalty, name=name)
-    if declared.size > MOST_PARAMETERS:
-        raise ProblemError(
-            f"--layers {layers}: {declared.size} parameters; the command line takes at most "
-            f"{MOST_PARAMETERS}"
-        )
-    return declared
-
-
-def _widths(layers: str | None, data: Dataset | None, loss: str) -> list[int]:
-    if layers is None:
-        if data is None:
-            raise ProblemError("say which network: --layers n0,n1,... or --problem FILE.toml")
-        return [data.inputs, 3 if data.inputs < 4 else 16, data.outputs(loss)]
-    widths = []
-    for part in layers.split(","):
-        try:
-            widths.append(int(part))
-        except ValueError:
-            raise ProblemError(f"--layers {layers!r}: {part!r} is not a whole number") from None
-    return widths
-
-
-def _arrays(problem: Problem, data: Dataset | None, seed: int) -> tuple[Any, Any]:
-    """X and Y for a problem: from the data, or random numbers."""
-    n0, nN = problem.inputs, problem.widths[-1]
-    if data is not None:
-        Y = data.labels(problem.loss)
-        for what, have, want in (("inputs", data.inputs, n0), ("outputs", Y.shape[1], nN)):
-            if have != want:
-                raise DataError(
-                    f"{data.name} has {have} {what}, the network has {want}: "
-                    f"--layers has to {'begin' if what == 'inputs' else 'end'} with {have}"
-                )
-        return data.X, Y
-    rng = np.random.default_rng(seed)
-    X = rng.standard_normal((20, n0))
-    kind = problem.loss_entry.labels
-    if kind == "distribution":
-        return X, np.eye(nN)[np.arange(20) % nN]
-    if kind == "binary":
-        return X, rng.integers(0, 2, (20, nN)).astype(float)
-    return X, rng.standard_normal((20, nN))
-
-
-def _case(name: str, widths: list[int]) -> tuple[Problem, Any, Any]:
-    data = _data(name, None, None)
-    assert data is not None
-    problem = chain(widths, "tanh", data.default_loss, name=name)
-    return problem, *_arrays(problem, data, 0)
-
-
-def _depth(text: str, problem: Problem | None) -> int:
-    try:
-        depth = int(text)
-    except ValueError:
-        raise ProblemError(f"--depth {text!r}: say N, or a whole number") from None
-    if depth < 1:
-        raise ProblemError(f"--depth {depth}: a network has at least one layer")
-    if problem is not None and depth != problem.depth:
-        raise ProblemError(
-            f"--depth {depth}: the network has {problem.depth} layers; say that, or N"
-        )
-    return depth
 
 
 # -- output ------------------------------------------------------------------------------------------
