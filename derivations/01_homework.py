@@ -539,7 +539,9 @@ def largest_residuals(theta):
     states = routines.forward(theta, X)
     multipliers = routines.backward(theta, states, Y)
     layers = routines.residuals(theta, X, Y, states, multipliers)
-    by_lam, by_x, by_W, by_b = (max(abs(a).max() for a in kind) for kind in zip(*layers, strict=True))
+    by_lam, by_x, by_W, by_b = (
+        max(abs(a).max() for a in kind) for kind in zip(*layers, strict=True)
+    )
     exact = max(by_lam, by_x) < 1e-12
     return f"below 1e-12: {exact}", f"{max(by_W, by_b):.3f}"
 

@@ -145,7 +145,9 @@ def show(*lines: str, label: str = "", name: str = "") -> None:
 
 def listing(source: str, *functions: str) -> None:
     """Display functions of a module, as they stand in its source."""
-    found = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    found = {
+        node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)
+    }
     pieces = [ast.get_source_segment(source, found[name]) for name in functions]
     display(Listing("\n\n\n".join(piece for piece in pieces if piece)))
 

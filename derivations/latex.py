@@ -25,7 +25,7 @@ CHARACTERS = {
     **{digit: f"{{}}^{{{value}}}" for value, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
 }  # fmt: skip
 #: Characters of prose that are text.
-WORDS = {"–": "--", "é": r"\'e", "ü": r'\"u', "Á": r"\'A"}
+WORDS = {"–": "--", "é": r"\'e", "ü": r"\"u", "Á": r"\'A"}
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _SPECIAL |= {character: "\\" + character for character in "&%$#_{}"}
@@ -51,7 +51,9 @@ def latex(document: Executed) -> str:
                 "add it to CHARACTERS in derivations/latex.py"
             )
     note = f"% Generated from {document.path.name} by `python -m derivations`.\n"
-    return note + PREAMBLE + characters() + f"\n\\begin{{document}}\n\n{body}\n\n\\end{{document}}\n"
+    return (
+        note + PREAMBLE + characters() + f"\n\\begin{{document}}\n\n{body}\n\n\\end{{document}}\n"
+    )
 
 
 def characters() -> str:

@@ -69,7 +69,7 @@ class Loss(Check):
 class Backward(Check):
     """Multipliers against the textbook's Δ^k = −M λ^k."""
 
-    name = "backward pass (∂L/∂x = 0) against the textbook: λ^k = −Δ^k/M"
+    name = "backward pass (∂L/∂x = 0) against the textbook: λ = −Δ/M"
     tolerance = 1e-12
     reason = "relative to the largest multiplier of the layer; rounding"
 
