@@ -230,7 +230,7 @@ class Saturated(Check):
 
     name = "saturated inputs (|z| up to 1e4): finite, no warnings, gradient as the textbook's"
     tolerance = 1e-12
-    reason = "relative to the largest entry; σ′ through σ keeps absolute accuracy in the tails"
+    reason = "relative to |Δ| |x|; σ′ through σ keeps absolute accuracy in the tails"
 
     def measure(self, subject: Subject) -> Finding:
         """Evaluate everything with floating-point errors raised, and compare."""
@@ -246,13 +246,26 @@ class Saturated(Check):
         if not all(np.isfinite(leaf).all() for leaf in _leaves(everything)):
             return Finding(np.inf, "", "a value is not finite")
         expected = subject.textbook.gradient(theta, X, Y)
-        # Where every output saturates the gradient is rounding; J keeps the scale then.
-        largest = max(float(np.abs(flatten(expected)).max()), abs(value), 1e-30)
         findings = [worst([Block("J", value, np.asarray(subject.textbook.loss(theta, X, Y)))])]
-        for block in gradient_blocks(found, expected):
-            figure, seen = deviation(block.found, block.expected, largest)
+        scales = self._scales(subject, theta, X, Y)
+        for block, scale in zip(gradient_blocks(found, expected), scales * 2, strict=True):
+            figure, seen = deviation(block.found, block.expected, scale)
             findings.append(Finding(figure, block.where, seen))
         return _largest(findings)
+
+    @staticmethod
+    def _scales(subject: Subject, theta: Theta, X: Array, Y: Array) -> list[float]:
+        """Of each layer's gradient, |Δ^k| |x^{k-1}|: what it would be with σ′ = 1.
+
+        σ′ through σ is right to an absolute ε, so this times ε is the error to expect, also where
+        the gradient itself vanishes with σ′.
+        """
+        states = [X, *(x for _, x in subject.textbook.forward(theta, X))]
+        scales = []
+        for x, delta in zip(states, subject.textbook.deltas(theta, X, Y), strict=False):
+            finite = np.abs(delta[np.isfinite(delta)])
+            scales.append(max(float(finite.max(initial=1.0) * np.abs(x).max()), 1.0))
+        return scales
 
     @staticmethod
     def _theta(subject: Subject, X: Array) -> Theta:
