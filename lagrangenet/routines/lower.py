@@ -9,7 +9,6 @@ point, feasible or not; there σ′ is a function of z^k, never of x^k.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
 import sympy as sp
 
@@ -28,6 +27,14 @@ from lagrangenet.routines.ir import (
     Routine,
     ref,
 )
+from lagrangenet.routines.trees import (
+    as_tree,
+    formula_trees,
+    is_layer_sum,
+    is_pole,
+    is_sum_of_labels,
+    without_layer_sum,
+)
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.concrete import concrete, log_of_output, simple
@@ -36,7 +43,7 @@ from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.symbolic.printing import text
 from lagrangenet.symbolic.stationarity import Condition, tidy
 from lagrangenet.symbolic.styles import BRIEF
-from lagrangenet.symbolic.tensor import Fn, Node, instantiate
+from lagrangenet.symbolic.tensor import Node, instantiate
 
 _theta = Argument("theta", THETA)
 _states = Argument("states", STATES)
@@ -119,6 +126,8 @@ class _Lowering:
         self.sigmas = [layer.activation for layer in problem.layers]
         self.widths = {l.n(k): sp.Integer(width) for k, width in enumerate(problem.widths)}
         self.positive = problem.loss_entry.needs_simplex
+        self._shared: dict[Choice, list[tuple[t.Ref, Condition, Node]]] = {}
+        self._residuals: dict[tuple[Condition, Choice], Node] = {}
 
     # -- routines ------------------------------------------------------------------------------
 
@@ -138,32 +147,37 @@ class _Lowering:
 
     def residuals(self) -> tuple[Assign, ...]:
         body: list[Assign] = []
-        known: dict[Node, t.Ref] = {}
         for k in range(1, self.depth + 1):
-            for line in self.abbreviations(k):
-                value = t.substituted(line.value, known)
-                known[t.same_shape(value)] = line.target
-                body.append(replace(line, value=value))
+            for target, condition, tree in self.shared(k):
+                formula = self.formula(condition, k).split(" = ", 1)[1]
+                array = self.array(target, k)
+                line = f"{_math(array)} = {formula}"
+                body.append(Assign(array, self.at(tree, k), (condition.label,), k, line))
         for k in range(1, self.depth + 1):
             along = "S2" if k == self.depth else "S3"
-            for label in ("S1", along, "S5", "S6"):
-                line = self.residual(label, k)
-                body.append(replace(line, value=t.substituted(line.value, known)))
+            body += [self.residual(label, k) for label in ("S1", along, "S5", "S6")]
         return tuple(body)
 
-    def abbreviations(self, k: int) -> list[Assign]:
-        """What the residuals at layer k share: z, σ(z) and σ′(z)ᵀ λ, at any point (x, λ, θ)."""
-        lines = []
-        lifted = self.derivation.split("preactivation")
-        for name, label in (("Z", "S0"), ("S", "S1"), ("mu", "S4")):
-            condition = lifted.condition(label, k)
-            assert condition.solution is not None
-            value = self.value(condition, condition.solution, k, False)
-            target = ref(name, k, (l.i, l.p))
-            if not isinstance(value, t.Ref):
-                formula = self.formula(condition, k).split(" = ", 1)[1]
-                lines.append(Assign(target, value, (label,), k, f"{_math(target)} = {formula}"))
-        return lines
+    def shared(self, k: int) -> list[tuple[t.Ref, Condition, Node]]:
+        """What the residuals share: z, σ(z) and σ′(z)ᵀ λ at any (x, λ, θ), for symbolic k.
+
+        The conditions are those of the preactivation splitting; one list for each activation.
+        """
+        sigma = self.sigmas[k - 1]
+        if sigma not in self._shared:
+            lifted = self.derivation.split("preactivation")
+            known: dict[Node, t.Ref] = {}
+            found = []
+            for name, label in (("Z", "S0"), ("S", "S1"), ("mu", "S4")):
+                condition = lifted.condition(label, k)
+                assert condition.solution is not None
+                tree = t.substituted(self.tree(condition, condition.solution, k, False), known)
+                target = t.Ref((l.i, l.p), name, l.k)
+                if not isinstance(tree, t.Ref):  # μ^k = λ^k needs no other name
+                    known[t.same_shape(tree)] = target
+                    found.append((target, condition, tree))
+            self._shared[sigma] = found
+        return self._shared[sigma]
 
     def update(self) -> tuple[Assign, ...]:
         body = []
@@ -181,17 +195,17 @@ class _Lowering:
         last = self.sigmas[-1]
         body: list[Assign] = []
         total = ref("J", None)
-        for term in sorted(self.derivation.lagrangian.objective.args, key=_is_layer_sum):
+        for term in sorted(self.derivation.lagrangian.objective.args, key=is_layer_sum):
             written = log_of_output(self.concrete(term, last), last)
             if written == 0:
                 continue
-            if not _is_layer_sum(term):
-                value = self.at(_tree(written, (), last, self.positive), self.depth)
+            if not is_layer_sum(term):
+                value = self.at(as_tree(written, (), last, self.positive), self.depth)
                 formula = "J = (1/M) Σ_i ℓ(y_i, x_i^N)"
                 body.append(Assign(total, value, ("J",), self.depth, formula))
                 continue
             for k in range(1, self.depth + 1):
-                value = self.at(_tree(_without_layer_sum(written), (), last, False), k)
+                value = self.at(as_tree(without_layer_sum(written), (), last, False), k)
                 formula = f"+ ρ Ω({_math(ref('W', k))})"
                 body.append(Assign(total, t.total([total, value], ()), ("J",), k, formula))
         return tuple(body)
@@ -203,19 +217,32 @@ class _Lowering:
         condition = self.derivation.condition(label, k)
         assert condition.unknown is not None
         assert condition.solution is not None
-        value = self.value(condition, condition.solution, k, True)
+        value = self.at(self.tree(condition, condition.solution, k, True), k)
         target = self.array(condition.tree(condition.unknown, batch=True), k)
         return Assign(target, value, (label,), k, self.formula(condition, k))
 
     def residual(self, label: str, k: int) -> Assign:
         """∂L/∂v itself, as the array named after v."""
         condition = self.derivation.condition(label, k)
-        through_value = self.derivation.splitting == "preactivation"
-        value = self.value(condition, condition.residual, k, through_value)
-        axes = condition.wrt.indices[1:]
+        key = (condition, self.sigma(condition, k))
+        if key not in self._residuals:
+            lifted = self.derivation.splitting == "preactivation"
+            tree = self.tree(condition, condition.residual, k, lifted)
+            self._residuals[key] = tree if lifted else self.shortened(tree, label, k)
         names = {"S1": "r_lambda", "S2": "r_x", "S3": "r_x", "S5": "dW", "S6": "db"}
-        target = ref(names[label], k, axes)
-        return Assign(target, value, (label,), k, self.formula(condition, k, as_residual=True))
+        target = ref(names[label], k, condition.wrt.indices[1:])
+        value, formula = self.at(self._residuals[key], k), self.formula(condition, k, True)
+        return Assign(target, value, (label,), k, formula)
+
+    def shortened(self, tree: Node, label: str, k: int) -> Node:
+        """A residual in terms of what is shared; (S3) at layer k reads that of layer k + 1."""
+        shift = int(label == "S3")
+        after = {l.k: l.k + shift}
+        known = {
+            t.same_shape(instantiate(value, after)): replace(target, layer=l.k + shift)
+            for target, _, value in self.shared(k + shift)
+        }
+        return t.substituted(tree, known)
 
     def at_output(self) -> Assign:
         """(S4) at the output, with (S2) put in where λ^N has a pole that cancels.
@@ -229,7 +256,7 @@ class _Lowering:
         assert output.solution is not None
         assert through.solution is not None
         multiplier = self.concrete(output.solution, sigma)
-        if not any(_is_pole(e) for e in multiplier.atoms(sp.Pow)):
+        if not any(is_pole(e) for e in multiplier.atoms(sp.Pow)):
             return self.solved("S4", self.depth)
 
         def lam_at(e: sp.Indexed) -> sp.Expr:
@@ -239,11 +266,11 @@ class _Lowering:
         fused = last.replace(lambda e: isinstance(e, sp.Indexed) and e.base == l.lam, lam_at)
         fused = tidy(sp.expand(fused))
         if self.problem.loss_entry.labels == "distribution":
-            fused = fused.replace(_is_sum_of_labels, lambda _: sp.S.One)
+            fused = fused.replace(is_sum_of_labels, lambda _: sp.S.One)
         fused = simple(fused)
         formula = text(self.at(contract(fused, (l.p,), (l.i,)), self.depth), labels="")
         target = ref("mu", self.depth, (l.i, l.p))
-        value = self.at(_tree(fused, (l.i, l.p), sigma, self.positive), self.depth)
+        value = self.at(as_tree(fused, (l.i, l.p), sigma, self.positive), self.depth)
         return Assign(target, value, ("S2", "S4"), self.depth, f"{_math(target)} = {formula}")
 
     # -- pieces --------------------------------------------------------------------------------
@@ -256,10 +283,11 @@ class _Lowering:
     def concrete(self, expr: sp.Expr, sigma: Choice, through_value: bool = True) -> sp.Expr:
         return concrete(expr, sigma, self.problem.loss, self.problem.regularizer, through_value)
 
-    def value(self, condition: Condition, expr: sp.Expr, k: int, through_value: bool) -> Node:
+    def tree(self, condition: Condition, expr: sp.Expr, k: int, through_value: bool) -> Node:
+        """An expression of a condition as it reads at layer k, for symbolic k."""
         sigma = self.sigma(condition, k)
         written = self.concrete(expr, sigma, through_value)
-        return self.at(_tree(written, condition.wrt.indices[1:], sigma, self.positive), k)
+        return as_tree(written, condition.wrt.indices[1:], sigma, self.positive)
 
     def array(self, node: Node, k: int) -> t.Ref:
         found = self.at(node, k)
@@ -271,7 +299,7 @@ class _Lowering:
         return instantiate(node, {l.k: sp.Integer(k), l.N: sp.Integer(self.depth)}, self.widths)
 
     def formula(self, condition: Condition, k: int, as_residual: bool = False) -> str:
-        template, head = _formula(condition, as_residual, self.problem.regularizer is not None)
+        template, head = formula_trees(condition, as_residual, self.problem.regularizer is not None)
         labels = "i" if any(isinstance(n, t.Over) for n in template.walk()) else ""
         right = text(self.at(template, k), BRIEF, labels)
         left = text(self.at(head, k), BRIEF, labels)
@@ -280,67 +308,5 @@ class _Lowering:
         return f"{left} = {right}"
 
 
-@cache
-def _tree(expr: sp.Expr, axes: t.Axes, sigma: Choice, positive: bool) -> Node:
-    """An expression as array operations at symbolic k, one for all layers with this σ.
-
-    σ^k gets the name of its activation; with ``positive``, states that divide and may underflow
-    are kept above zero.
-    """
-    parameters = tuple(t.scalar(sp.Float(value)) for _, value in sigma.parameters)
-
-    def change(node: Node) -> Node:
-        if isinstance(node, t.Call) and node.fn.name == "sigma":
-            fn = Fn(sigma.name, coupled=node.fn.coupled)
-            return replace(node, fn=fn, args=(*node.args, *parameters))
-        if isinstance(node, t.Product) and positive:
-            return replace(node, divisors=tuple(_positive(d) for d in node.divisors))
-        return node
-
-    return contract(expr, axes).map(change)
-
-
-@cache
-def _formula(condition: Condition, as_residual: bool, regularized: bool) -> tuple[Node, Node]:
-    solved = condition.unknown is not None and not as_residual
-    right: sp.Expr = condition.solution if solved else condition.residual
-    left: sp.Expr = condition.unknown if solved else condition.wrt
-    if not regularized:
-        right = right.xreplace({l.rho: sp.S.Zero})
-    return condition.tree(right), condition.tree(left)
-
-
 def _math(array: t.Ref) -> str:
     return text(array, labels="")
-
-
-def _is_pole(power: sp.Pow) -> bool:
-    """Whether this is 1/x of a state x."""
-    return bool(power.exp.is_negative and isinstance(power.base, sp.Indexed))
-
-
-def _positive(node: Node) -> Node:
-    if isinstance(node, t.Ref) and node.name == "X":
-        return t.Call(node.axes, Fn("positive"), (node,))
-    return node
-
-
-def _is_sum_of_labels(e: sp.Expr) -> bool:
-    return isinstance(e, sp.Sum) and isinstance(e.function, sp.Indexed) and e.function.base == l.Y
-
-
-def _is_layer_sum(term: sp.Expr) -> bool:
-    """Whether a term holds a sum over the layers, such as ρ Σ_k ..."""
-    return any(upper == l.N for e in term.atoms(sp.Sum) for _, _, upper in e.limits)
-
-
-def _without_layer_sum(term: sp.Expr) -> sp.Expr:
-    """The summand of Σ_k at layer k."""
-
-    def at(e: sp.Sum) -> sp.Expr:
-        (layer,) = (v for v, _, upper in e.limits if upper == l.N)
-        rest = [limit for limit in e.limits if limit[0] != layer]
-        inner = sp.Sum(e.function, *rest) if rest else e.function
-        return inner.xreplace({layer: l.k})
-
-    return term.replace(lambda e: isinstance(e, sp.Sum) and _is_layer_sum(e), at)

@@ -27,7 +27,7 @@ SIGNATURES = {
     "backward": (["theta", "states", "Y"], MULTIPLIERS),
     "gradient": (["theta", "X", "states", "multipliers"], GRADIENTS),
     "update": (["theta", "gradients", "eta"], THETA),
-    "residuals": (["theta", "X", "states", "multipliers", "Y"], RESIDUALS),
+    "residuals": (["theta", "X", "Y", "states", "multipliers"], RESIDUALS),
 }
 ARCHITECTURES = sorted(BANK)
 
