@@ -143,7 +143,8 @@ def _text_lines(lagrangian: str, rows: Rows) -> Iterable[str]:
 
 def _latex_lines(lagrangian: str, rows: Rows) -> Iterable[str]:
     yield r"\begin{align*}"
-    yield lagrangian.replace(" = ", " &= ", 1) + r" \\"
+    broken = lagrangian.replace(r" + \sum_{k=1}", r" \\" + "\n" + r"  &\quad + \sum_{k=1}")
+    yield broken.replace(" = ", " &= ", 1) + r" \\"
     for label, _, equation in rows[:-1]:
         yield equation.replace(" = ", " &= ", 1) + rf" \tag{{{label}}} \\"
     label, _, equation = rows[-1]
