@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +37,6 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Neural networks as constrained optimization: KKT conditions, code, and a certificate.",
     epilog=_STATUS,
 )
 
@@ -90,6 +90,21 @@ DataFile = Annotated[
 ]
 Target = Annotated[str | None, typer.Option(metavar="COLUMN", help="The label column of --data.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random choice.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lagrangenet {version('lagrangenet')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Neural networks as constrained optimization: KKT conditions, code, and a certificate."""
 
 
 @app.command(epilog=_STATUS)

@@ -12,6 +12,7 @@ import tomllib
 import numpy as np
 import pytest
 
+import lagrangenet
 from lagrangenet import Problem, chain, derive, generate
 from lagrangenet.cli import main
 from lagrangenet.experiments import load_dataset, read_csv
@@ -712,3 +713,9 @@ def test_a_written_problem_file_is_toml(run, few, tmp_path):
     table = tomllib.loads((tmp_path / "network.toml").read_text(encoding="utf-8"))
     assert table["inputs"] == 2
     assert [layer["width"] for layer in table["layers"]] == [3, 1]
+
+
+def test_the_version_is_that_of_the_package(run):
+    status, out, err = run("--version")
+    assert (status, err) == (0, "")
+    assert out == f"lagrangenet {lagrangenet.__version__}\n"
