@@ -25,7 +25,7 @@ from lagrangenet.verify.differences import kink_distance
 from lagrangenet.verify.explicit import LARGEST, ExplicitLagrangian
 from lagrangenet.verify.instance import Instance, small_instance
 from lagrangenet.verify.scipy_solutions import METHODS, Solution, solve
-from lagrangenet.verify.textbook import Textbook, Theta
+from lagrangenet.verify.textbook import ACTIVATION_RULES, Textbook, Theta
 
 Array = np.ndarray[Any, Any]
 #: The smallest distance to a kink at which differences are taken (DESIGN §6).
@@ -84,20 +84,19 @@ class Subject:
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
-        """All data at random θ, usual and larger; one sample; and one at which every z is zero."""
+        """All data at random θ, usual and larger; one sample; and one at which every z^1 is zero."""
         rng = np.random.default_rng(self.seed)
         usual, larger = (self._theta(rng, scale) for scale in (1.0, 2.0))
-        one = rng.integers(len(self.X))
-        return (
-            Point(usual, self.X, self.Y),
-            Point(larger, self.X, self.Y),
-            Point(usual, self.X[one : one + 1], self.Y[one : one + 1]),
-            Point(
-                tuple((W, np.zeros_like(b)) for W, b in usual),
-                np.zeros_like(self.X[one : one + 1]),
-                self.Y[one : one + 1],
-            ),
+        row = rng.integers(len(self.X), size=1)
+        one = Point(usual, self.X[row], self.Y[row])
+        points = (Point(usual, self.X, self.Y), Point(larger, self.X, self.Y), one)
+        unsettled = (
+            e for e in self.problem.activations if e.kinks and e.name not in ACTIVATION_RULES
         )
+        if any(unsettled):  # the numeric oracle has no derivative at a kink
+            return points
+        at_zero = tuple((W, np.zeros_like(b)) for W, b in usual)
+        return (*points, Point(at_zero, np.zeros_like(one.X), one.Y))
 
     @cached_property
     def few(self) -> Point:

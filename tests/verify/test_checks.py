@@ -8,10 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from lagrangenet import Dense, Problem, chain, derive, generate, verify
 from lagrangenet.errors import DataError, ProblemError
-from lagrangenet.functions import ACTIVATIONS, LOSSES
+from lagrangenet.functions import ACTIVATIONS, LOSSES, Activation
+from lagrangenet.functions.base import z
 from lagrangenet.runtime import Routines
 from lagrangenet.verify import check as checks
 from lagrangenet.verify.check import NEGLIGIBLE, Block, Check, Subject, deviation, worst
@@ -673,3 +675,22 @@ def test_layers_of_different_kinds_agree():
     problem = Problem(2, layers, "cross_entropy")
     certificate = verify(problem, *_data(problem, samples=5), only=CHEAP)
     assert certificate.agrees, certificate
+
+
+def test_an_unlisted_activation_with_a_kink_at_zero_agrees():
+    """The numeric oracle refuses a derivative at the kink, so no point lies there."""
+    kinked = ACTIVATIONS.add(
+        Activation(
+            "half_wave",
+            sp.Piecewise((2 * z, z > 0), (z / 2, True)),
+            "2z for z > 0, z/2 otherwise",
+            kinks=(sp.S.Zero,),
+            subgradient="1/2 at z = 0",
+        )
+    )
+    try:
+        problem = Problem(2, [Dense(3, "half_wave"), Dense(1)], "squared_error", name="kinked")
+        certificate = verify(problem, *_data(problem), only=CHEAP)
+    finally:
+        ACTIVATIONS.remove(kinked.name)
+    assert certificate.agrees, str(certificate)
