@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from lagrangenet.errors import DataError
 from lagrangenet.functions.regularizers import L2
 from lagrangenet.problem import Dense, Problem
+from lagrangenet.verify import written_out
+from lagrangenet.verify.textbook import Textbook
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -118,6 +120,7 @@ def small_instance(problem: Problem, X: ArrayLike, Y: ArrayLike, seed: int = 0) 
         small_Y = np.eye(len(outputs))[small_Y.argmax(axis=1)]
     if problem.loss_entry.labels == "real":
         small_Y = _standardized(targets)[rows]
+    within = _reachable(problem, small_Y)
     _check_minimizer(problem, small_Y)
     strength = max(problem.strength, LEAST_STRENGTH)
     reduced = Problem(
@@ -128,7 +131,9 @@ def small_instance(problem: Problem, X: ArrayLike, Y: ArrayLike, seed: int = 0) 
         name=problem.name,
     )
     note = _note(problem, reduced, len(features), len(rows), scaled is not chosen)
-    return Instance(reduced, small_X, small_Y, note)
+    if within is not small_Y:
+        note = note[:-1] + ", with labels moved into the range of its outputs."
+    return Instance(reduced, small_X, within, note)
 
 
 # -- which network ---------------------------------------------------------------------------------
@@ -236,6 +241,26 @@ def _standardized(array: Array) -> Array:
     if (np.abs(middle) <= high).all() and ((spread >= low) & (spread <= high)).all():
         return array
     return np.asarray((array - middle) / np.where(spread > 0, spread, 1.0))
+
+
+def _reachable(problem: Problem, Y: Array) -> Array:
+    """Labels that outputs can have, away from their kinks; the given ones where all are reachable.
+
+    Biases are not regularized: labels beyond the range of σ^N would send them to infinity, or the
+    outputs to a kink. So the labels become σ^N of themselves, for binary ones its probability.
+    """
+    last, kind = problem.layers[-1], problem.loss_entry.labels
+    if kind == "distribution" or last.activation.name == "identity":
+        return Y
+    wanted = 2 * Y - 1 if kind == "binary" else Y
+    entry = problem.activations[-1]
+    if entry.kinks:
+        kinks = [float(written_out.bound(entry, last.activation, kink)) for kink in entry.kinks]
+        wanted = max(kinks) + 1 + np.abs(wanted)
+    width = Y.shape[1]
+    output = Textbook(Problem(width, [Dense(width, last.activation)], "squared_error"))
+    reached = output.forward(((np.eye(width), np.zeros(width)),), wanted)[-1][1]
+    return 1 / (1 + np.exp(-reached)) if kind == "binary" else reached
 
 
 def _check_minimizer(problem: Problem, Y: Array) -> None:

@@ -75,7 +75,8 @@ class _Multipliers(_AtSolutions):
             )
         )
         found = routines.backward(solution.theta, states, small.Y)
-        largest = max(float(np.abs(lam).max()) for lam in solution.multipliers)
+        # Below this the solvers' own accuracy, 1e-8, is more than the tolerance of the largest.
+        largest = max(1e-3, *(float(np.abs(lam).max()) for lam in solution.multipliers))
         findings = []
         for k, ((_, lam), oracle) in enumerate(zip(found, solution.multipliers, strict=True), 1):
             figure, seen = deviation(lam, oracle, largest, len(small.X))
