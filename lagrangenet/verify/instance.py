@@ -8,7 +8,7 @@ and data; its note says what was cut. It refuses data for which no minimizer exi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -134,6 +134,29 @@ def small_instance(problem: Problem, X: ArrayLike, Y: ArrayLike, seed: int = 0) 
     if within is not small_Y:
         note = note[:-1] + ", with labels moved into the range of its outputs."
     return Instance(reduced, small_X, within, note)
+
+
+def alternating(instance: Instance) -> Instance:
+    """The same network on one input, with labels that alternate along it: no affine map has them.
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> three = Instance(chain([1, 1]), np.array([[0.2], [0.1], [0.3]]), np.zeros((3, 1)), "Cut.")
+    >>> alternating(three).Y.ravel().tolist()
+    [-1.0, 1.0, 1.0]
+    """
+    problem, outputs = instance.problem, instance.Y.shape[1]
+    turn = np.empty(len(instance.X), dtype=np.intp)
+    turn[np.argsort(instance.X[:, 0], kind="stable")] = np.arange(len(turn))
+    if problem.loss_entry.labels == "distribution":
+        labels = np.eye(outputs)[turn % outputs]
+    else:
+        signs = (-1.0) ** (turn[:, None] + np.arange(outputs))
+        labels = (signs + 1) / 2 if problem.loss_entry.labels == "binary" else signs
+    reduced = replace(problem, inputs=1)
+    note = f"{instance.note[:-1]}, then one input was kept and the labels alternate along it."
+    return Instance(reduced, instance.X[:, :1], _reachable(reduced, labels), note)
 
 
 # -- which network ---------------------------------------------------------------------------------

@@ -23,7 +23,9 @@ class _AtSolutions(Check):
         worst_one = max(found, key=lambda f: np.inf if np.isnan(f.figure) else f.figure)
         count = f"{len(found)} solutions of the subproblem"
         where = f"{worst_one.where}; {count}" if worst_one.where else count
-        return Finding(worst_one.figure, where, f"{worst_one.seen} {subject.instance.note}".strip())
+        return Finding(
+            worst_one.figure, where, f"{worst_one.seen} {subject.solved.instance.note}".strip()
+        )
 
     def at(self, subject: Subject, solution: Solution) -> Finding:
         raise NotImplementedError
@@ -31,10 +33,10 @@ class _AtSolutions(Check):
     @staticmethod
     def residuals(subject: Subject, solution: Solution) -> Layers:
         """The generated ∇L at SciPy's x, λ and θ."""
-        small = subject.instance
+        small = subject.solved.instance
         states = tuple((x, x) for x in solution.states)
         multipliers = tuple((lam, lam) for lam in solution.multipliers)
-        return subject.instance_routines.residuals(
+        return subject.solved.routines.residuals(
             solution.theta, small.X, small.Y, states, multipliers
         )
 
@@ -67,7 +69,7 @@ class _Multipliers(_AtSolutions):
     reason = "relative to the largest multiplier; the solvers' own accuracy"
 
     def at(self, subject: Subject, solution: Solution) -> Finding:
-        small, routines = subject.instance, subject.instance_routines
+        small, routines = subject.solved.instance, subject.solved.routines
         states = tuple(
             (z, x)
             for (z, _), x in zip(
