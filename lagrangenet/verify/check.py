@@ -23,8 +23,9 @@ from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.verify.certificate import CheckResult, Verdict
 from lagrangenet.verify.differences import kink_distance
 from lagrangenet.verify.explicit import LARGEST, ExplicitLagrangian
-from lagrangenet.verify.instance import Instance, alternating, small_instance
-from lagrangenet.verify.scipy_solutions import METHODS, Solution, solve
+from lagrangenet.verify.instance import Instance, small_instance
+from lagrangenet.verify.scipy_solutions import Solution
+from lagrangenet.verify.solved import Solved, solve_by_all
 from lagrangenet.verify.textbook import ACTIVATION_RULES, Textbook, Theta
 
 Array = np.ndarray[Any, Any]
@@ -158,17 +159,8 @@ class Subject:
 
     @cached_property
     def solved(self) -> Solved:
-        """A subproblem with SciPy's solutions of it: the first on which every method converges.
-
-        Where affine networks explain the data, units like softplus drift into their affine range
-        and no minimizer exists; so the second choice has labels that alternate along one input.
-        """
-        found = self._solved(self.instance)
-        if not all(found.solutions.values()):
-            other = self._solved(alternating(self.instance))
-            if sum(map(bool, other.solutions.values())) > sum(map(bool, found.solutions.values())):
-                return other
-        return found
+        """A subproblem with the code generated for it and SciPy's solutions of it."""
+        return solve_by_all(self.instance, self.seed, self.report)
 
     def solutions(self, method: str) -> tuple[Solution, ...]:
         """SciPy's solutions of the subproblem that certified themselves.
@@ -183,31 +175,6 @@ class Subject:
                 f"{method} did not converge from any start; {self.solved.last[method]}"
             )
         return self.solved.solutions[method]
-
-    def _solved(self, instance: Instance) -> Solved:
-        attempts = {m: solve(instance, m, self.seed, report=self.report) for m in METHODS}
-        good = {m: _converged(found) for m, found in attempts.items()}
-        known = next((found[0] for found in good.values() if found), None)
-        for method, found in good.items():
-            if known is not None and not found:  # trust-constr stops at kinks: start close to it
-                near = solve(instance, method, self.seed, near=known, report=self.report)
-                good[method] = _converged(near)
-        last = {m: f"the last one: {found[-1]}" for m, found in attempts.items()}
-        return Solved(instance, generate(Derivation(instance.problem)), good, last)
-
-
-@dataclass(frozen=True, eq=False)
-class Solved:
-    """A subproblem, the code generated for it, and its certified solutions by method."""
-
-    instance: Instance
-    routines: Routines
-    solutions: dict[str, tuple[Solution, ...]]
-    last: dict[str, str]
-
-
-def _converged(found: tuple[Solution, ...]) -> tuple[Solution, ...]:
-    return tuple(solution for solution in found if solution.converged)
 
 
 class Check(ABC):

@@ -16,6 +16,7 @@ from lagrangenet.functions import ACTIVATIONS, LOSSES, Activation
 from lagrangenet.functions.base import z
 from lagrangenet.runtime import Routines
 from lagrangenet.verify import check as checks
+from lagrangenet.verify import solved as solving
 from lagrangenet.verify.check import NEGLIGIBLE, Block, Check, Subject, deviation, worst
 from lagrangenet.verify.differences import kink_distance
 from lagrangenet.verify.scipy_solutions import solve
@@ -335,7 +336,7 @@ def test_absolute_deviations_are_not_scaled():
 
 
 def test_a_solver_that_does_not_converge_is_no_pass(monkeypatch):
-    monkeypatch.setattr(checks, "solve", partial(solve, maxiter=2))
+    monkeypatch.setattr(solving, "solve", partial(solve, maxiter=2))
     only = [*SOLUTIONS, NAMED["Gradient"]]
     certificate = verify(SQUARE, *_data(SQUARE), only=only)
     verdicts = [result.verdict for result in certificate.checks]
@@ -441,7 +442,7 @@ def test_a_wrong_line_disagrees_at_scipys_solutions(monkeypatch, solved, method,
     change, where, note = SOLUTION_MISTAKES[what]
     prefix = {"slsqp": "Slsqp", "trust-constr": "TrustConstr"}[method]
     family = [f"{prefix}{name}" for name in SOLUTION_MISTAKES]
-    monkeypatch.setattr(checks, "solve", lambda instance, m, *_, **__: solved[m])
+    monkeypatch.setattr(solving, "solve", lambda instance, m, *_, **__: solved[m])
     right = verify(SMALL, *_data(SMALL), only=[NAMED[name] for name in family])
     assert right.agrees, right
 
@@ -449,7 +450,7 @@ def test_a_wrong_line_disagrees_at_scipys_solutions(monkeypatch, solved, method,
         problem = derivation.problem
         return _wrong(problem, *change)
 
-    monkeypatch.setattr(checks, "generate", wrong)
+    monkeypatch.setattr(solving, "generate", wrong)
     certificate = verify(SMALL, *_data(SMALL), only=[NAMED[name] for name in family])
     (result,) = certificate.failures
     assert result.name == NAMED[prefix + what].name
