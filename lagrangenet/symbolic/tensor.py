@@ -161,7 +161,7 @@ ONE = Number((), sp.S.One)
 
 def scalar(value: sp.Expr | int) -> Number:
     """A number as a node."""
-    return Number((), sp.sympify(value))
+    return Number((), sp.Integer(value) if isinstance(value, int) else value)
 
 
 def instantiate(

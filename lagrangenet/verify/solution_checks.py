@@ -6,6 +6,8 @@ What it returns, its own multipliers included, is put into the generated routine
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import numpy as np
 
 from lagrangenet.runtime import Layers
@@ -27,8 +29,9 @@ class _AtSolutions(Check):
             worst_one.figure, where, f"{worst_one.seen} {subject.solved.instance.note}".strip()
         )
 
+    @abstractmethod
     def at(self, subject: Subject, solution: Solution) -> Finding:
-        raise NotImplementedError
+        """The worst figure at one solution."""
 
     @staticmethod
     def residuals(subject: Subject, solution: Solution) -> Layers:
