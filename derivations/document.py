@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import sympy as sp
+
 
 @dataclass(frozen=True)
 class Formula:
@@ -141,6 +143,15 @@ def display(what: object) -> None:
 def show(*lines: str, label: str = "", name: str = "") -> None:
     """Display a formula given as LaTeX, one string per line."""
     display(Formula(lines, label, name))
+
+
+def equation(*sides: sp.Expr | str, label: str = "", name: str = "") -> None:
+    """Display sides that are equal: SymPy expressions, or LaTeX that the package printed.
+
+    A side that reads like one before it is left out.
+    """
+    written = dict.fromkeys(side if isinstance(side, str) else sp.latex(side) for side in sides)
+    show(" = ".join(written), label=label, name=name)
 
 
 def listing(source: str, *functions: str) -> None:

@@ -17,29 +17,37 @@ from lagrangenet.errors import (
 )
 from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS
 from lagrangenet.functions.regularizers import L2
+from lagrangenet.graph import Constraint, Graph
+from lagrangenet.layers import LAYERS, Layer
 from lagrangenet.problem import Dense, Problem, chain
 from lagrangenet.runtime import Routines, generate
 from lagrangenet.symbolic.derivation import Derivation, derive
-from lagrangenet.verify import Certificate, verify
+from lagrangenet.verify import Certificate, Stationary, classify, verify
 
 __version__ = version("lagrangenet")
 
 __all__ = [
     "ACTIVATIONS",
     "L2",
+    "LAYERS",
     "LOSSES",
     "REGULARIZERS",
     "Certificate",
+    "Constraint",
     "DataError",
     "Dense",
     "Derivation",
     "DerivationError",
+    "Graph",
     "LagrangenetError",
+    "Layer",
     "MissingExtra",
     "Problem",
     "ProblemError",
     "Routines",
+    "Stationary",
     "chain",
+    "classify",
     "derive",
     "generate",
     "verify",

@@ -25,9 +25,12 @@ from lagrangenet.experiments.case import case_arrays, case_data, case_depth, cas
 from lagrangenet.functions import ACTIVATIONS, LOSSES
 from lagrangenet.problem import Problem
 from lagrangenet.report.plots import save_certificate_plot
+from lagrangenet.report.steps import steps_text
 from lagrangenet.report.terminal import certificate_view, derivation_json, derivation_text
 from lagrangenet.runtime import generate as generate_routines
 from lagrangenet.symbolic.derivation import derive as derive_problem
+from lagrangenet.symbolic.notation import Notation, names
+from lagrangenet.symbolic.styles import named_style
 from lagrangenet.verify import Certificate
 from lagrangenet.verify import verify as verify_problem
 
@@ -54,6 +57,15 @@ class Form(StrEnum):
     INDEX = "index"
     MATRIX = "matrix"
     BATCH = "batch"
+    VEC = "vec"
+
+
+class Variable(StrEnum):
+    """Variables of the backward recursion."""
+
+    LAMBDA = "lambda"
+    DELTA = "Delta"
+    ERROR = "delta"
 
 
 class Format(StrEnum):
@@ -62,6 +74,7 @@ class Format(StrEnum):
     TEXT = "text"
     LATEX = "latex"
     MARKDOWN = "markdown"
+    HTML = "html"
 
 
 ProblemFile = Annotated[
@@ -162,13 +175,31 @@ def derive(
     activation: Activation = None,
     output: Output = None,
     loss: LossName = None,
-    splitting: Annotated[
-        Splitting, typer.Option(help="z^k as an abbreviation, or as a state with multiplier μ^k.")
-    ] = Splitting.ACTIVATION,
+    notation: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE.toml", help=f"Symbols and indices: {', '.join(names())}, or a file."
+        ),
+    ] = "kkt",
     form: Annotated[
-        Form, typer.Option(help="Components, vectors of one sample, or all samples as rows.")
-    ] = Form.INDEX,
+        Form | None,
+        typer.Option(help="Components, vectors of one sample, all samples as rows, or a = B w."),
+    ] = None,
+    splitting: Annotated[
+        Splitting | None,
+        typer.Option(help="z^k as an abbreviation, or as a state with multiplier μ^k."),
+    ] = None,
+    variable: Annotated[
+        Variable | None,
+        typer.Option(help="Backwards in λ, in Δ = ∂ℓ/∂x = −Mλ, or in δ = ∂ℓ/∂z = −Mμ."),
+    ] = None,
+    order: Annotated[
+        int, typer.Option(min=1, max=2, help="2: also the tangent Lagrangian's conditions.")
+    ] = 1,
     format: Annotated[Format, typer.Option(help="How to write the equations.")] = Format.TEXT,
+    fragment: Annotated[
+        bool, typer.Option("--fragment", help="LaTeX to include: one align*, no document.")
+    ] = False,
     depth: Annotated[
         str, typer.Option(help="N for every depth, or a number to write the layers out.")
     ] = "N",
@@ -176,20 +207,36 @@ def derive(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write there instead of printing.")
     ] = None,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Every step with its reason, each checked in numbers.")
+    ] = False,
+    condition: Annotated[
+        str | None, typer.Option(metavar="LABEL", help="With --steps: of one condition, as S3.")
+    ] = None,
 ) -> None:
     """Print, or write, the Lagrangian and its stationarity conditions.
 
-    Without a problem: the chain of symbolic depth N with componentwise activations.
+    Without a problem: the chain of symbolic depth N with componentwise activations. A notation
+    also says which form, splitting and variable its source prefers; the options below decide.
     """
     declared = None
     if problem is not None or layers is not None:
         declared = case_problem(problem, layers, activation, output, loss, None, None)
     written = None if depth == "N" else case_depth(depth, declared)
+    chosen = Notation.choose(notation).with_variable(variable)
+    split = splitting or ("preactivation" if chosen.variable == "delta" else chosen.splitting)
     derivation = derive_problem(
-        declared, "activation" if splitting is Splitting.ACTIVATION else "preactivation"
+        declared, "activation" if split == "activation" else "preactivation", order
     )
-    view = derivation_json if json else derivation_text
-    _put(out, view(derivation, form.value, format.value, written) + "\n")
+    if steps or condition is not None:
+        style = named_style("text" if format is Format.TEXT else "latex", chosen)
+        _put(out, steps_text(derivation, condition, format.value, style) + "\n")
+        return
+    shape = (form or chosen.form, format.value, written, chosen)
+    text = derivation_json(derivation, *shape) if json else (
+        derivation_text(derivation, *shape, fragment=fragment)
+    )  # fmt: skip
+    _put(out, text + "\n")
 
 
 @app.command(epilog=_STATUS)

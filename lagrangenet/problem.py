@@ -10,6 +10,7 @@ no numbers but the parameters of its functions. It refuses at construction what 
 from __future__ import annotations
 
 import operator
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from lagrangenet.functions import (
     Loss,
     Regularizer,
 )
+from lagrangenet.graph import Constraint, Graph, Length
 
 Named = str | Choice | Mapping[str, object]
 
@@ -74,6 +76,9 @@ class Problem:
         Ω with its strength ρ, e.g. ``L2(1e-3)``.
     name : str, optional
         A title for reports; not part of the comparison of mathematics, but of equality.
+    class_weights : sequence of float, optional
+        Positive weights c_p of the outputs: ℓ = Σ_p c_p ℓ_p(y_p, x_p). The mean over samples is
+        not divided by them, so it is PyTorch's sum over samples, divided by M.
 
     Raises
     ------
@@ -94,6 +99,7 @@ class Problem:
     loss: Choice
     regularizer: Choice | None = None
     name: str = ""
+    class_weights: tuple[float, ...] = ()
 
     def __init__(
         self,
@@ -102,11 +108,14 @@ class Problem:
         loss: Named,
         regularizer: Named | None = None,
         name: str = "",
+        class_weights: Iterable[float] = (),
     ) -> None:
         chosen = None if regularizer is None else REGULARIZERS.choose(regularizer)
         object.__setattr__(self, "inputs", _size(inputs, "the number of inputs"))
         object.__setattr__(self, "layers", tuple(layers))
-        object.__setattr__(self, "loss", LOSSES.choose(loss))
+        weights = _weights(class_weights)
+        object.__setattr__(self, "loss", _loss(loss, weights))
+        object.__setattr__(self, "class_weights", weights)
         object.__setattr__(self, "regularizer", chosen)
         object.__setattr__(self, "name", str(name))
         self._check()
@@ -117,7 +126,29 @@ class Problem:
         for k, layer in enumerate(self.layers, 1):
             if not isinstance(layer, Dense):
                 raise ProblemError(f"layer {k} is {layer!r}; expected a Dense layer")
+        self._check_output()
+        if self.class_weights and len(self.class_weights) != self.widths[-1]:
+            raise ProblemError(
+                f"{len(self.class_weights)} class weights for {self.widths[-1]} outputs; give one "
+                "for each output"
+            )
+
+    def _check_output(self) -> None:
         last = self.activations[-1]
+        for needs, has, what, others in (
+            (self.loss_entry.needs_positive, last.positive, "positive", ("softplus", "sigmoid")),
+            (
+                self.loss_entry.needs_log_simplex,
+                last.log_simplex,
+                "log-probabilities",
+                ("log_softmax",),
+            ),
+        ):
+            if needs and not has:
+                raise ProblemError(
+                    f"loss {self.loss.name!r} needs outputs that are {what}, but layer {self.depth} "
+                    f"ends in {last.name!r}; end in {' or '.join(map(repr, others))}"
+                )
         if self.loss_entry.needs_simplex and not last.simplex:
             raise ProblemError(
                 f"loss {self.loss.name!r} needs outputs that are positive and sum to one, but "
@@ -163,6 +194,11 @@ class Problem:
         return 0.0 if self.regularizer is None else dict(self.regularizer.parameters)["strength"]
 
     @property
+    def penalizes_biases(self) -> bool:
+        """Whether Ω sums over the biases too."""
+        return self.regularizer is not None and ("biases", True) in self.regularizer.parameters
+
+    @property
     def smooth(self) -> bool:
         """Whether every function of the problem is differentiable everywhere."""
         entries = (*self.activations, self.loss_entry, self.regularizer_entry)
@@ -189,13 +225,51 @@ class Problem:
     def to_toml(self) -> str:
         """The declaration as TOML text that :meth:`from_toml` reads back."""
         lines = [f"name = {_quoted(self.name)}"] if self.name else []
-        lines += [f"inputs = {self.inputs}", f"loss = {_inline(self.loss)}"]
+        unweighted = self.loss_entry.without_options(self.loss)
+        lines += [f"inputs = {self.inputs}", f"loss = {_inline(unweighted)}"]
+        if self.class_weights:
+            lines.append(f"class_weights = {list(self.class_weights)!r}")
         if self.regularizer:
             lines.append(f"regularizer = {_inline(self.regularizer)}")
         for layer in self.layers:
             lines += ["", "[[layers]]", f"width = {layer.width}"]
             lines.append(f"activation = {_inline(layer.activation)}")
         return "\n".join(lines) + "\n"
+
+    @staticmethod
+    def graph(
+        inputs: Mapping[str, Length | Iterable[Length]],
+        constraints: Iterable[Constraint],
+        output: str | None = None,
+        loss: Named = "squared_error",
+        regularizer: Named | None = None,
+        name: str = "",
+    ) -> Graph:
+        """A network that is no chain: see :class:`~lagrangenet.graph.Graph`.
+
+        Parameters
+        ----------
+        inputs : mapping
+            Name → shape of one sample: a width, or a tuple; a string is an axis of any length.
+        constraints : iterable of Constraint
+            In an order in which each reads what is there already.
+        output : str, optional
+            The state that the loss compares with the labels; by default the last.
+        loss, regularizer, name
+            As for a chain. The regularizer sums over the parameters with two or more axes.
+
+        Examples
+        --------
+        >>> skip = Problem.graph(
+        ...     {"x0": 2},
+        ...     [Constraint("x1", "dense", "x0", m=2, activation="tanh", W="w"),
+        ...      Constraint("x2", "dense", "x1", m=2, activation="tanh", W="w"),
+        ...      Constraint("x3", "add", ("x2", "x0"))],
+        ... )
+        >>> skip.parameters
+        ('w', 'b_x1', 'b_x2')
+        """
+        return Graph(inputs, constraints, output, loss, regularizer, name)
 
     @classmethod
     def from_toml(cls, text: str) -> Problem:
@@ -204,7 +278,8 @@ class Problem:
             table = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise ProblemError(f"not a TOML problem file: {error}") from None
-        _only(table, {"name", "inputs", "loss", "regularizer", "layers"}, "a problem")
+        known = {"name", "inputs", "loss", "class_weights", "regularizer", "layers"}
+        _only(table, known, "a problem")
         for key in ("inputs", "loss", "layers"):
             if key not in table:
                 raise ProblemError(f"the problem file has no {key!r}")
@@ -230,6 +305,7 @@ def chain(
     output: Named | None = None,
     regularizer: Named | None = None,
     name: str = "",
+    class_weights: Iterable[float] = (),
 ) -> Problem:
     """A chain of dense layers from its widths n_0, ..., n_N.
 
@@ -246,7 +322,31 @@ def chain(
         raise ProblemError(f"a chain needs at least two widths, inputs and outputs; got {sizes}")
     last = LOSSES[LOSSES.choose(loss).name].default_output if output is None else output
     layers = [Dense(width, activation) for width in sizes[1:-1]] + [Dense(sizes[-1], last)]
-    return Problem(sizes[0], layers, loss, regularizer, name)
+    return Problem(sizes[0], layers, loss, regularizer, name, class_weights)
+
+
+def _weights(values: Iterable[float]) -> tuple[float, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ProblemError(f"class_weights is {values!r}; expected one number for each output")
+    weights = []
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ProblemError(f"class weight {value!r} is not a number")
+        if not 0 < value <= sys.float_info.max:
+            raise ProblemError(f"class weight {value!r} has to be positive and finite")
+        weights.append(float(value))
+    return tuple(weights)
+
+
+def _loss(what: Named, weights: tuple[float, ...]) -> Choice:
+    """The chosen loss, weighted if there are class weights."""
+    choice = LOSSES.choose(what)
+    plain = LOSSES[choice.name].without_options(choice)
+    if weights:
+        return LOSSES[choice.name](**dict(plain.parameters), weighted=True)
+    if plain != choice:
+        raise ProblemError(f"loss {choice}: 'weighted' needs class_weights, one for each output")
+    return plain
 
 
 def _size(value: Any, what: str) -> int:
@@ -281,5 +381,6 @@ def _quoted(text: str) -> str:
 def _inline(choice: Choice) -> str:
     if not choice.parameters:
         return _quoted(choice.name)
-    inner = ", ".join(f"{key} = {value!r}" for key, value in choice.parameters)
+    values = ((key, "true" if value is True else repr(value)) for key, value in choice.parameters)
+    inner = ", ".join(f"{key} = {value}" for key, value in values)
     return f"{{ name = {_quoted(choice.name)}, {inner} }}"

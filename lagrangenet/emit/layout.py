@@ -8,7 +8,13 @@ from lagrangenet.routines.ir import Argument, Routine
 from lagrangenet.symbolic import tensor as t
 
 #: Python names of arrays whose mathematical name is none.
-NAMES = {"lambda": "lam", "r_lambda": "r_lam"}
+NAMES = {
+    "lambda": "lam",
+    "r_lambda": "r_lam",
+    "t_lambda": "t_lam",
+    "lambda_dot": "lamdot",
+    **{f"{name}_dot": f"{name}dot" for name in ("X", "Z", "S", "W", "b", "mu")},
+}
 #: The longest line of generated code.
 WIDTH = 99
 

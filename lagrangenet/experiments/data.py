@@ -175,6 +175,11 @@ _LABELS: Mapping[str, tuple[str, Callable[[Dataset], bool], Callable[[Dataset], 
         lambda data: data.classes is not None and len(data.classes) == 2,
         _column,
     ),
+    "sign": (
+        "exactly two classes",
+        lambda data: data.classes is not None and len(data.classes) == 2,
+        lambda data: 2 * _column(data) - 1,
+    ),
     "distribution": ("classes", lambda data: data.classes is not None, _one_hot),
 }
 

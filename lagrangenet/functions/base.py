@@ -7,12 +7,13 @@ the expression. An entry refuses to be incomplete: see :meth:`Catalogue.add`.
 from __future__ import annotations
 
 import keyword
+import math
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import sympy as sp
 
@@ -26,6 +27,8 @@ Z = sp.IndexedBase("z", real=True)
 w = sp.Symbol("w", real=True)
 #: Label and output of one component, the arguments of a loss.
 y, x = sp.symbols("y x", real=True)
+#: The weight of a component in a weighted loss.
+c = sp.Symbol("c", positive=True)
 #: Free and bound component index of a coupled function, and the number of components.
 p, r = sp.symbols("p r", integer=True)
 n = sp.Symbol("n", integer=True, positive=True)
@@ -47,13 +50,19 @@ class Top(sp.Function):
 
 @dataclass(frozen=True, order=True)
 class Choice:
-    """An entry picked by name with the values of its parameters; comparable and hashable."""
+    """An entry picked by name with the values of its parameters; comparable and hashable.
+
+    An option that is on is a parameter with the value True; one that is off is left out. The name
+    of a function that is given by its formula is the formula.
+    """
 
     name: str
     parameters: tuple[tuple[str, float], ...] = ()
 
     def __str__(self) -> str:
-        inner = ", ".join(f"{key}={value:g}" for key, value in self.parameters)
+        inner = ", ".join(
+            key if isinstance(value, bool) else f"{key}={value:g}" for key, value in self.parameters
+        )
         return f"{self.name}({inner})" if inner else self.name
 
 
@@ -77,7 +86,16 @@ class Entry:
     subgradient : str
         The choice at the kinks, in words; empty if there are none.
     parameters : mapping
-        Parameter names and defaults; each is a positive SymPy symbol of that name in ``expr``.
+        Parameter names and defaults, NaN where there is none; each is a SymPy symbol of that name
+        in ``expr``: see :meth:`symbol`.
+    ranges : mapping
+        What a parameter may be, ``nonnegative`` or ``real``; positive where nothing is said.
+    differentiable : bool
+        False for a function with jumps: it is evaluated, and every derivative of it is refused.
+    restricted : bool
+        Whether there are real arguments without a value, as log has them.
+    accepts : callable, optional
+        Raises ProblemError for values of the parameters with which the entry makes no sense.
     """
 
     name: str
@@ -89,8 +107,16 @@ class Entry:
     parameters: Mapping[str, float] = field(
         default_factory=lambda: MappingProxyType({}), hash=False
     )
+    ranges: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
+    differentiable: bool = True
+    restricted: bool = False
+    accepts: Callable[[Mapping[str, float]], None] | None = field(
+        default=None, compare=False, repr=False
+    )
 
     kind = "entry"
+    #: Options besides the parameters, off unless they are given as True.
+    options: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, /, *values: float, **named: float) -> Choice:
         """Pick this entry with parameter values, e.g. ``leaky_relu(slope=0.2)`` or ``L2(1e-3)``."""
@@ -103,28 +129,62 @@ class Entry:
         for key in given.keys() & named.keys():
             raise ProblemError(f"{self.kind} {self.name!r}: parameter {key!r} is given twice")
         given |= named
+        on = {key: True for key in self.options if given.pop(key, False) is True}
         for key in given.keys() - self.parameters.keys():
+            if key in self.options:
+                raise ProblemError(
+                    f"{self.kind} {self.name!r}: {key} is {given[key]!r}; it is True or False"
+                )
             raise ProblemError(
                 f"{self.kind} {self.name!r} has no parameter {key!r}; "
-                f"it has: {', '.join(self.parameters) or 'none'}"
+                f"it has: {', '.join((*self.parameters, *self.options)) or 'none'}"
             )
         checked = {key: self._checked(key, value) for key, value in given.items()}
         complete = {**self.parameters, **checked}
-        return Choice(self.name, tuple(sorted(complete.items())))
+        for key, value in complete.items():
+            if math.isnan(value):
+                raise ProblemError(
+                    f"{self.kind} {self.name!r}: {key!r} has no value; "
+                    f'write {{ name = "{self.name}", {key} = ... }}, or correct the name'
+                )
+        if self.accepts is not None:
+            self.accepts(complete)
+        return Choice(self.name, tuple(sorted({**complete, **on}.items())))
 
     def _checked(self, key: str, value: float) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ProblemError(f"{self.kind} {self.name!r}: {key} is {value!r}, not a number")
-        if not 0 < value <= sys.float_info.max:
+        meant = self.ranges.get(key, "positive")
+        least = -sys.float_info.max if meant == "real" else 0.0
+        fits = value <= sys.float_info.max and (
+            value > least if meant == "positive" else value >= least
+        )
+        if not fits:
+            words = {"real": "finite", "nonnegative": "zero or positive, and finite"}
             raise ProblemError(
-                f"{self.kind} {self.name!r}: {key} is {value!r}; it has to be positive and finite"
+                f"{self.kind} {self.name!r}: {key} is {value!r}; "
+                f"it has to be {words.get(meant, 'positive and finite')}"
             )
         return float(value)
+
+    def symbol(self, name: str) -> sp.Symbol:
+        """The symbol that stands for a parameter in ``expr``."""
+        return parameter(name, self.ranges.get(name, "positive"))
+
+    def at(self, choice: Choice, expr: sp.Expr | None = None) -> sp.Expr:
+        """The definition, or another expression of this entry, with numbers for its parameters."""
+        values = {self.symbol(key): number(value) for key, value in choice.parameters}
+        return (self.expr if expr is None else expr).xreplace(values)
+
+    def without_options(self, choice: Choice) -> Choice:
+        """The choice with every option off."""
+        kept = tuple(item for item in choice.parameters if item[0] not in self.options)
+        return Choice(choice.name, kept)
 
     @property
     def smooth(self) -> bool:
         """Whether the function is differentiable everywhere."""
-        return not self.kinks
+        return self.differentiable and not self.kinks
 
     @property
     def coupled(self) -> bool:
@@ -136,10 +196,13 @@ class Entry:
 class Activation(Entry):
     """σ: in ``z`` (componentwise), or in ``Z[p]``, ``r`` and ``n`` (coupled, like softmax).
 
-    ``simplex`` declares that values are positive and sum to one over the components.
+    ``simplex`` declares that values are positive and sum to one over the components, ``positive``
+    that they are positive, ``log_simplex`` that their exponentials sum to one.
     """
 
     simplex: bool = False
+    positive: bool = False
+    log_simplex: bool = False
 
     kind = "activation"
 
@@ -148,23 +211,29 @@ class Activation(Entry):
 class Loss(Entry):
     """ℓ(y, x) = Σ_p expr(y_p, x_p), the loss of one sample.
 
-    ``labels`` says which labels it is defined for: ``real``, ``binary`` (every y_p in [0, 1]) or
-    ``distribution`` (y ≥ 0 and Σ_p y_p = 1). ``needs_simplex`` says that outputs must be positive
-    and sum to one. ``default_output`` names the activation that goes with it.
+    ``labels`` says which labels it is defined for: ``real``, ``binary`` (every y_p in [0, 1]),
+    ``sign`` (every y_p is −1 or 1) or ``distribution`` (y ≥ 0 and Σ_p y_p = 1). ``needs_simplex``,
+    ``needs_positive`` and ``needs_log_simplex`` say what outputs must be declared to be.
+    ``default_output`` names the activation that goes with it. With the option ``weighted``, which
+    the class weights of a problem turn on, it is Σ_p c_p expr(y_p, x_p).
     """
 
     labels: str = "real"
     needs_simplex: bool = False
+    needs_positive: bool = False
+    needs_log_simplex: bool = False
     default_output: str = "identity"
 
     kind = "loss"
+    options = ("weighted",)
 
 
 @dataclass(frozen=True)
 class Regularizer(Entry):
-    """Ω(θ) = Σ_k Σ_pq expr(W^k_pq): over the weights, not the biases."""
+    """Ω(θ) = Σ_k Σ_pq expr(W^k_pq), and with the option ``biases`` also Σ_k Σ_p expr(b^k_p)."""
 
     kind = "regularizer"
+    options = ("biases",)
 
 
 E = TypeVar("E", bound=Entry)
@@ -179,17 +248,26 @@ class Bound(Generic[E]):
 
     @property
     def expr(self) -> sp.Expr:
-        """The definition with numbers in place of parameters."""
-        values = {parameter(name): sp.Float(value) for name, value in self.choice.parameters}
-        return self.entry.expr.xreplace(values)
+        """The definition with numbers in place of parameters, without its options."""
+        return self.entry.at(self.choice)
 
 
 class Catalogue(Mapping[str, E], Generic[E]):
-    """Entries by name. ``add`` is the only registration an entry needs."""
+    """Entries by name, or by formula. ``add`` is the only registration an entry needs.
 
-    def __init__(self, kind: str) -> None:
+    Parameters
+    ----------
+    kind : str
+        What the entries are called in messages.
+    written : callable, optional
+        Makes the entry that a formula declares. A formula is its own name, so that equal text is
+        the same function; nothing is registered.
+    """
+
+    def __init__(self, kind: str, written: Callable[[str], E] | None = None) -> None:
         self.kind = kind
         self._entries: dict[str, E] = {}
+        self._written = written
 
     def add(self, entry: E) -> E:
         """Register a complete entry and return it.
@@ -209,7 +287,7 @@ class Catalogue(Mapping[str, E], Generic[E]):
         if bool(entry.kinks) != bool(entry.subgradient):
             raise ProblemError(f"{self.kind} {entry.name!r}: kinks and subgradient go together")
         known = {z, w, y, x, p, r, n, Z, Z.label, Z[p], Z[r]}
-        known |= {parameter(name) for name in entry.parameters}
+        known |= {entry.symbol(name) for name in entry.parameters}
         if unknown := entry.expr.free_symbols - known:
             names = ", ".join(sorted(map(str, unknown)))
             raise ProblemError(f"{self.kind} {entry.name!r} uses the undeclared symbol(s) {names}")
@@ -224,11 +302,14 @@ class Catalogue(Mapping[str, E], Generic[E]):
         try:
             return self._entries[name]
         except (KeyError, TypeError):
+            if self._written is not None and is_formula(name):
+                return self._written(name)
             known = ", ".join(sorted(self._entries))
-            raise ProblemError(f"unknown {self.kind} {name!r}; known: {known}") from None
+            hint = ", or a formula" if self._written is not None else ""
+            raise ProblemError(f"unknown {self.kind} {name!r}; known: {known}{hint}") from None
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return name in self._entries or (self._written is not None and is_formula(name))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
@@ -241,7 +322,7 @@ class Catalogue(Mapping[str, E], Generic[E]):
         return Bound(self[choice.name], choice)
 
     def choose(self, what: str | Choice | Mapping[str, object]) -> Choice:
-        """Turn a name, a choice or a table ``{"name": ..., parameter: value}`` into a choice."""
+        """Turn a name, a formula, a choice or a table ``{"name": ..., parameter: value}`` into a choice."""
         if isinstance(what, Choice):
             return self[what.name](**dict(what.parameters))
         if isinstance(what, Mapping):
@@ -251,6 +332,20 @@ class Catalogue(Mapping[str, E], Generic[E]):
         return self[what]()
 
 
-def parameter(name: str) -> sp.Symbol:
+def parameter(name: str, meant: str = "positive") -> sp.Symbol:
     """The symbol that stands for a parameter in an entry's expression."""
-    return sp.Symbol(name, positive=True)
+    return sp.Symbol(name, **{meant: True})
+
+
+def number(value: float) -> sp.Expr:
+    """A float as SymPy's number, whole ones as integers.
+
+    >>> number(2.0), number(0.25)
+    (2, 0.250000000000000)
+    """
+    return sp.Integer(int(value)) if float(value).is_integer() else sp.Float(value)
+
+
+def is_formula(name: object) -> bool:
+    """Whether a name can only be a formula: text that is no identifier."""
+    return isinstance(name, str) and not re.fullmatch(r"\s*\w*\s*", name)

@@ -2,9 +2,10 @@
 
 import sympy as sp
 
-from lagrangenet.functions.base import Catalogue, Loss, x, y
+from lagrangenet.functions import written
+from lagrangenet.functions.base import Catalogue, Loss, parameter, x, y
 
-LOSSES: Catalogue[Loss] = Catalogue("loss")
+LOSSES: Catalogue[Loss] = Catalogue("loss", written.loss)
 
 squared_error = LOSSES.add(Loss("squared_error", (x - y) ** 2 / 2, "1/2 sum (x - y)^2"))
 
@@ -27,3 +28,72 @@ binary_cross_entropy = LOSSES.add(
         labels="binary",
     )
 )
+
+log_probability = LOSSES.add(
+    Loss(
+        "log_probability",
+        -y * x,
+        "-sum y x, the cross-entropy of log-probabilities x (log_softmax outputs)",
+        labels="distribution",
+        needs_log_simplex=True,
+        default_output="log_softmax",
+    )
+)
+
+negative_log_density = LOSSES.add(
+    Loss(
+        "negative_log_density",
+        -sp.log(x),
+        "-sum log x, for outputs that are densities (positive); labels are not used",
+        needs_positive=True,
+        default_output="softplus",
+    )
+)
+
+_margin = 1 - x * y
+hinge = LOSSES.add(
+    Loss(
+        "hinge",
+        sp.Piecewise((_margin, _margin > 0), (0, True)),
+        "sum max(0, 1 - y x), for labels -1 and 1",
+        kinks=(1 / y,),
+        subgradient="0 at y x = 1",
+        labels="sign",
+    )
+)
+
+perceptron = LOSSES.add(
+    Loss(
+        "perceptron",
+        sp.Piecewise((-x * y, x * y < 0), (0, True)),
+        "sum max(0, -y x), for labels -1 and 1",
+        kinks=(sp.S.Zero,),
+        subgradient="0 at x = 0",
+        labels="sign",
+    )
+)
+
+zero_one = LOSSES.add(
+    Loss(
+        "zero_one",
+        sp.Piecewise((1, x * y <= 0), (0, True)),
+        "the number of components with y x <= 0, for labels -1 and 1; without derivative",
+        labels="sign",
+        differentiable=False,
+    )
+)
+
+_delta = parameter("delta")
+huber = LOSSES.add(
+    Loss(
+        "huber",
+        sp.Piecewise(
+            ((x - y) ** 2 / 2, sp.Abs(x - y) <= _delta),
+            (_delta * (sp.Abs(x - y) - _delta / 2), True),
+        ),
+        "sum of (x - y)^2/2 up to |x - y| = delta, beyond it delta (|x - y| - delta/2)",
+        parameters={"delta": 1.0},
+    )
+)
+
+log_cosh = LOSSES.add(Loss("log_cosh", sp.log(sp.cosh(x - y)), "sum log cosh(x - y)"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -16,14 +15,20 @@ from rich.table import Table
 from rich.text import Text
 
 from lagrangenet.errors import DerivationError
-from lagrangenet.problem import Problem
+from lagrangenet.report import html, latex
+from lagrangenet.report.document import Document, document
 from lagrangenet.symbolic.derivation import Derivation
+from lagrangenet.symbolic.display import Equation
+from lagrangenet.symbolic.notation import Notation
+from lagrangenet.symbolic.printing import FORMS, check_form
+from lagrangenet.symbolic.styles import named_style
 from lagrangenet.verify import Certificate, CheckResult
 
 _MARKS = {"agree": ("✓", "green"), "disagree": ("✗", "bold red"),
           "inapplicable": ("–", "dim"), "inconclusive": ("?", "bold yellow")}  # fmt: skip
 
-FORMATS = ("text", "latex", "markdown")
+FORMATS = ("text", "latex", "markdown", "html")
+_STYLE_OF = {"text": "text", "latex": "latex", "markdown": "latex", "html": "mathml"}
 
 
 def certificate_view(certificate: Certificate) -> RenderableType:
@@ -77,9 +82,23 @@ def _verdict(certificate: Certificate) -> Text:
 
 
 def derivation_text(
-    derivation: Derivation, form: str, format: str, depth: int | None = None
+    derivation: Derivation,
+    form: str,
+    format: str,
+    depth: int | None = None,
+    notation: Notation | None = None,
+    fragment: bool = False,
 ) -> str:
-    """The Lagrangian and the conditions as text, LaTeX or Markdown.
+    """The derivation in a format: text, LaTeX, Markdown or HTML.
+
+    Parameters
+    ----------
+    form : str
+        The form of the equations; HTML shows the others after it.
+    notation : Notation, optional
+        By default ``kkt``.
+    fragment : bool
+        LaTeX without preamble, problem and symbols: one ``align*``.
 
     Examples
     --------
@@ -89,70 +108,74 @@ def derivation_text(
     """
     if format not in FORMATS:
         raise DerivationError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
-    written = "text" if format == "text" else "latex"
-    lagrangian = derivation.lagrangian.equation(form, written, depth)
-    rows = derivation.equations(form, written, depth)
+    forms = [form]
+    if format == "html":
+        forms += [other for other in FORMS if other != check_form(form)]
+    shown = document(derivation, forms, named_style(_STYLE_OF[format], notation), depth)
     if format == "latex":
-        return "\n".join(_latex_lines(lagrangian, rows))
-    lines = _text_lines(lagrangian, rows) if format == "text" else _markdown_lines(lagrangian, rows)
-    return "\n".join([*lines, *_functions(derivation.problem)])
+        return latex.fragment(shown) if fragment else latex.page(shown)
+    if format == "html":
+        return html.page(shown)
+    return "\n".join(_text_lines(shown) if format == "text" else _markdown_lines(shown))
 
 
 def derivation_json(
-    derivation: Derivation, form: str, format: str, depth: int | None = None
+    derivation: Derivation,
+    form: str,
+    format: str,
+    depth: int | None = None,
+    notation: Notation | None = None,
 ) -> str:
-    """The same as JSON: ``{schema, splitting, form, format, lagrangian, conditions: [...]}``."""
-    written = "text" if format == "text" else "latex"
-    rows = derivation.equations(form, written, depth)
+    """The same as JSON: ``{schema, splitting, notation, form, format, lagrangian, conditions}``."""
+    style = named_style(_STYLE_OF[format], notation)
+    rows = derivation.equations(form, style, depth)
     keys = ("label", "title", "equation")
     data = {
         "schema": "lagrangenet.derivation/1",
         "splitting": derivation.splitting,
+        "order": derivation.order,
+        "notation": style.notation.name,
+        "variable": style.notation.variable,
         "form": form,
-        "format": written,
-        "lagrangian": derivation.lagrangian.equation(form, written, depth),
+        "format": _STYLE_OF[format],
+        "lagrangian": derivation.lagrangian.equation(form, style, depth),
         "conditions": [dict(zip(keys, row, strict=True)) for row in rows],
     }
     return json.dumps(data, indent=2, ensure_ascii=False)
 
 
-Rows = list[tuple[str, str, str]]
-
-
-def _functions(problem: Problem | None) -> Iterable[str]:
-    """What the opaque functions are in a problem: runs of layers with the same activation."""
-    if problem is None:
-        return
-    runs, start = [], 1
-    for name, layers in groupby(problem.layers, key=lambda layer: str(layer.activation)):
-        end = start + len(list(layers)) - 1
-        runs.append(f"σ^k = {name} for k = {start}" + (f"..{end}" if end > start else ""))
-        start = end + 1
-    penalty = f"ω = {problem.regularizer}" if problem.regularizer else "ρ = 0"
+def _text_lines(shown: Document) -> Iterable[str]:
+    part = shown.parts[0]
+    yield str(part.lagrangian)
     yield ""
-    yield "; ".join([*runs, f"ℓ = {problem.loss}", penalty])
+    rows = [*_definitions(shown), *part.conditions]
+    width = min(max(len(str(row)) for row in rows), 78)
+    widest = max(len(row.label) for row in rows) + 2
+    for row in rows:
+        label = f"({row.label})" if row.label else ""
+        yield f"{label:<{widest}}  {row!s:<{width}}        {row.title}"
+    if shown.functions:
+        yield ""
+        yield "; ".join(f"{formula} = {words}" for formula, words in shown.functions)
 
 
-def _text_lines(lagrangian: str, rows: Rows) -> Iterable[str]:
-    yield lagrangian
-    yield ""
-    width = max(len(equation) for _, _, equation in rows)
-    for label, title, equation in rows:
-        yield f"({label})  {equation:<{min(width, 78)}}        {title}"
+def _definitions(shown: Document) -> Iterable[Equation]:
+    """What z abbreviates, where the form or the notation is not the one of the package."""
+    part, notation = shown.parts[0], shown.style.notation
+    return part.definitions if part.form == "vec" or notation.name != "kkt" else ()
 
 
-def _latex_lines(lagrangian: str, rows: Rows) -> Iterable[str]:
-    yield r"\begin{align*}"
-    broken = lagrangian.replace(r" + \sum_{k=1}", r" \\" + "\n" + r"  &\quad + \sum_{k=1}")
-    yield broken.replace(" = ", " &= ", 1) + r" \\"
-    for label, _, equation in rows[:-1]:
-        yield equation.replace(" = ", " &= ", 1) + rf" \tag{{{label}}} \\"
-    label, _, equation = rows[-1]
-    yield equation.replace(" = ", " &= ", 1) + rf" \tag{{{label}}}"
-    yield r"\end{align*}"
+def _markdown_lines(shown: Document) -> Iterable[str]:
+    part = shown.parts[0]
+    yield f"$$\n{part.lagrangian}\n$$"
+    for row in (*_definitions(shown), *part.conditions):
+        head = f"({row.label}) {row.title}" if row.label else row.title
+        yield f"\n{head}:\n\n$$\n{row}\n$$"
+    if shown.functions:
+        yield ""
+        yield "; ".join(f"${formula}$ = {_plain(words)}" for formula, words in shown.functions)
 
 
-def _markdown_lines(lagrangian: str, rows: Rows) -> Iterable[str]:
-    yield f"$$\n{lagrangian}\n$$"
-    for label, title, equation in rows:
-        yield f"\n({label}) {title}:\n\n$$\n{equation}\n$$"
+def _plain(words: str) -> str:
+    """Words that Markdown leaves as they are."""
+    return words.replace("_", "\\_")

@@ -19,6 +19,14 @@ STATES = ("Z", "X")
 MULTIPLIERS = ("mu", "lambda")
 GRADIENTS = ("dW", "db")
 RESIDUALS = ("r_lambda", "r_x", "dW", "db")
+#: The same of the second order: a direction, what moves with it, and products with Hessians.
+DIRECTION = ("W_dot", "b_dot")
+TANGENTS = ("Z_dot", "X_dot")
+ADJOINTS = ("mu_dot",)
+PRODUCT = ("HW", "Hb")
+STATE_TANGENTS = ("X_dot",)
+MULTIPLIER_TANGENTS = ("lambda_dot",)
+KKT_PRODUCT = ("t_lambda", "t_x", "HW", "Hb")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from functools import cache
 import sympy as sp
 
 from lagrangenet.functions import Choice
+from lagrangenet.functions.base import number
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.contraction import contract
@@ -22,12 +23,14 @@ def as_tree(expr: sp.Expr, axes: t.Axes, sigma: Choice, positive: bool) -> Node:
     σ^k gets the name of its activation; with ``positive``, states that divide and may underflow
     are kept above zero.
     """
-    parameters = tuple(t.scalar(sp.Float(value)) for _, value in sigma.parameters)
+    parameters = tuple(t.scalar(number(value)) for _, value in sigma.parameters)
 
     def change(node: Node) -> Node:
         if isinstance(node, t.Call) and node.fn.name == "sigma":
             fn = Fn(sigma.name, coupled=node.fn.coupled)
             return replace(node, fn=fn, args=(*node.args, *parameters))
+        if isinstance(node, t.Call) and node.fn.name == "log" and positive:
+            return replace(node, args=(_positive(node.args[0]),))
         if isinstance(node, t.Product) and positive:
             return replace(node, divisors=tuple(_positive(d) for d in node.divisors))
         return node

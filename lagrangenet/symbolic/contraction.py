@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 
@@ -61,9 +62,34 @@ def _transposed(node: Node) -> Node:
     if isinstance(node, t.Transposed):
         return node.arg
     axes = node.axes[::-1]
+    if isinstance(node, t.Call) and node.fn.name == "ell":
+        return replace(node, axes=axes)  # second derivatives commute
     if isinstance(node, t.MatMul) and len(node.left.axes) == len(node.right.axes) == 2:
         return t.MatMul(axes, _transposed(node.right), _transposed(node.left))
     return t.Transposed(axes, node)
+
+
+def function_name(expr: sp.Expr) -> tuple[str, tuple[sp.Expr, ...]]:
+    """The name of a function of arrays, componentwise or a maximum, and its arguments.
+
+    Raises
+    ------
+    DerivationError
+        If it has no array form.
+    """
+    if isinstance(expr, l.Where):
+        return "where", expr.args
+    for kind, name in _RELATIONS:
+        if isinstance(expr, kind):
+            return name, expr.args
+    if isinstance(expr, Top):
+        return "max", (expr.args[0],)
+    if isinstance(expr, sp.Max | sp.Min) and len(expr.args) == 2:
+        name = "maximum" if isinstance(expr, sp.Max) else "minimum"
+        return name, tuple(sorted(expr.args, key=lambda a: a.is_number))
+    if isinstance(expr, sp.Function):
+        return _NAMES.get(expr.func, expr.func.__name__), expr.args
+    raise DerivationError(f"no array form for {type(expr).__name__}: {expr}")
 
 
 class _Contraction:
@@ -94,7 +120,7 @@ class _Contraction:
     def _ref(self, expr: sp.Indexed) -> Node:
         name = str(expr.base.label)
         layer, indices = (
-            (None, expr.indices) if name == "Y" else (expr.indices[0], expr.indices[1:])
+            (None, expr.indices) if name in {"Y", "c"} else (expr.indices[0], expr.indices[1:])
         )
         if not all(index.is_Symbol for index in indices):
             raise DerivationError(f"{expr} has a compound subscript")
@@ -119,7 +145,7 @@ class _Contraction:
         args = tuple(_arranged(arg, axes) for arg in args)
         if isinstance(expr, Top):
             return t.Reduced(tuple(a for a in axes if a != expr.args[1]), args[0], "max")
-        if isinstance(expr, l.Partial) and fn.name == "sigma":
+        if isinstance(expr, l.Partial) and (fn.name == "sigma" or fn.order == 2):
             axes = (*(a for a in axes if a not in expr.args[1:3]), *expr.args[1:3])
         return t.Call(axes, fn, args)
 
@@ -130,25 +156,15 @@ class _Contraction:
             return Fn(expr.name, layer, expr.order), (expr.args[-1],)
         if isinstance(expr, l.Coupled | l.Partial):
             labels, body = expr.args[:-2], expr.args[-2]
-            order = int(isinstance(expr, l.Partial))
+            order = expr.order if isinstance(expr, l.Partial) else 0
             layer = labels[0] if expr.name == "sigma" else None
             component = labels[-1] if labels else l.STAR
             fn = Fn(expr.name, layer, order, coupled=True)
             return fn, (body.xreplace({l.STAR: component}),)
-        if isinstance(expr, l.Where):
-            return Fn("where"), expr.args
         if isinstance(expr, sp.Piecewise):
-            return Fn("where"), l.cases(expr).args
-        for kind, name in _RELATIONS:
-            if isinstance(expr, kind):
-                return Fn(name), expr.args
-        if isinstance(expr, Top):
-            return Fn("max"), (expr.args[0],)
-        if isinstance(expr, sp.Max) and len(expr.args) == 2:
-            return Fn("maximum"), tuple(sorted(expr.args, key=lambda a: a.is_number))
-        if isinstance(expr, sp.Function):
-            return Fn(_NAMES.get(expr.func, expr.func.__name__)), expr.args
-        raise DerivationError(f"no array form for {type(expr).__name__}: {expr}")
+            expr = l.cases(expr)
+        name, arguments = function_name(expr)
+        return Fn(name), arguments
 
     def _sum(self, expr: sp.Sum, wanted: Axes) -> Node:
         if isinstance(expr.function, sp.Add) and not self._componentwise(expr.function, wanted):
@@ -174,7 +190,10 @@ class _Contraction:
     ) -> Node:
         above: list[Node] = []
         below: list[Node] = []
-        for factor in itertools.chain(*(sp.Mul.make_args(f) for f in factors)):
+        bound = dict(bound)
+        for factor in self._directional(
+            list(itertools.chain(*(sp.Mul.make_args(f) for f in factors))), bound, above, wanted
+        ):
             if isinstance(factor, sp.Pow) and factor.exp.is_negative:
                 below.append(self.build(factor.base**-factor.exp, wanted))
             elif isinstance(factor, sp.Rational) and factor.q != 1:
@@ -191,6 +210,27 @@ class _Contraction:
                 continue
             above, below = self._contracted(axis, above, below, wanted)
         return self._merged(above, below, wanted)
+
+    def _directional(
+        self,
+        factors: list[sp.Expr],
+        bound: dict[sp.Symbol, sp.Expr],
+        above: list[Node],
+        wanted: Axes,
+    ) -> list[sp.Expr]:
+        """Σ_r ∂²σ_q/∂z_r∂z_p ż_r as the matrix ∂²σ/∂z²[ż]; the factors that are left."""
+        for second in factors:
+            if not (isinstance(second, l.Partial) and second.order == 2 and second.name == "sigma"):
+                continue
+            for r, other in itertools.product(second.args[2:4], factors):
+                if isinstance(other, sp.Indexed) and other.base == l.TANGENTS[l.Z] and other.has(r):
+                    fn, (argument,) = self._function(second)
+                    axes = (second.args[1], *(a for a in second.args[2:4] if a != r))
+                    args = (self.build(argument, wanted), self.build(other, wanted))
+                    above.append(t.Call(axes, fn, args))
+                    del bound[r]
+                    return [e for e in factors if e is not second and e is not other]
+        return factors
 
     # -- contractions ----------------------------------------------------------------------------
 

@@ -26,7 +26,16 @@ n = sp.Function("n", integer=True, positive=True)
 #: States, preactivations, parameters, labels, multipliers: X[k, i, p], W[k, p, q], b[k, p].
 X, Z, W, b, Y = (sp.IndexedBase(name, real=True) for name in "XZWbY")
 lam = sp.IndexedBase("lambda", real=True)
+#: Class weights of the loss: c[p].
+C = sp.IndexedBase("c", real=True)
 mu = sp.IndexedBase("mu", real=True)
+#: Derivatives of a sample's loss: Δ = −M λ by the state, δ = −M μ by the preactivation.
+Delta = sp.IndexedBase("Delta", real=True)
+delta = sp.IndexedBase("delta", real=True)
+#: Each variable of the Lagrangian and its tangent v̇, a direction in which it moves.
+TANGENTS = {
+    base: sp.IndexedBase(f"{base.label}_dot", real=True) for base in (X, Z, W, b, lam, mu)
+}
 
 
 def widths_of(base: sp.IndexedBase, layer: sp.Expr) -> tuple[sp.Expr, ...]:
@@ -82,31 +91,67 @@ class Coupled(sp.Function):
     is_real = True
 
     def _eval_derivative(self, s: Any) -> sp.Expr:
-        *labels, vector, size = self.args
-        inner = sp.Dummy("r", integer=True, positive=True)
-        change = vector.xreplace({STAR: inner}).diff(s)
-        if change == 0:
-            return sp.S.Zero
-        return sp.Sum(
-            partial_of(self.name)(*labels, inner, vector, size) * change, (inner, 1, size)
-        )
+        return _chain_rule(self, self.name, 1, s)
 
 
 class Partial(sp.Function):
-    """∂f/∂v_r of a :class:`Coupled` function: arguments ``(*labels, r, v_STAR, n)``."""
+    """∂f/∂v_r of a :class:`Coupled` function, or a higher partial derivative of it.
+
+    Arguments: ``(*labels, r, v_STAR, n)``; with ``order`` two ``(*labels, r, s, v_STAR, n)``.
+    """
 
     name = ""
+    order = 1
     is_real = True
 
     def _eval_derivative(self, s: Any) -> sp.Expr:
-        raise NotImplementedError(f"second derivative of the coupled function {self.name!r}")
+        return _chain_rule(self, self.name, self.order + 1, s)
+
+
+def _chain_rule(f: Any, name: str, order: int, s: Any) -> sp.Expr:
+    """d f = Σ_r ∂f/∂v_r · d v_r, with the derivative of ``order`` that belongs to ``name``."""
+    *labels, vector, size = f.args
+    inner = sp.Dummy("r", integer=True, positive=True)
+    change = vector.xreplace({STAR: inner}).diff(s)
+    if change == 0:
+        return sp.S.Zero
+    slope = partial_of(name, order)(*labels, inner, vector, size)
+    return sp.Sum(slope * change, (inner, 1, size))
+
+
+class Pending(sp.Function):
+    """``Pending(f, v)``: the derivative ∂f/∂v, stated and not carried out."""
+
+    nargs = (2,)
+    is_real = True
+
+
+class Whole(sp.Function):
+    """A sum that no expansion takes apart, until it gets a name: the tangent of a preactivation."""
+
+    nargs = (1,)
+    is_real = True
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        return sp.S.One
 
 
 class Where(sp.Function):
-    """``Where(c, a, b)``: a if c, otherwise b. ``Sum`` would pull a Piecewise out of a product."""
+    """``Where(c, a, b)``: a if c, otherwise b. ``Sum`` would pull a Piecewise out of a product.
+
+    Its derivative is that of the branch; what happens at the boundary is a choice, not a derivative.
+    """
 
     nargs = (3,)
     is_real = True
+
+    @classmethod
+    def eval(cls, condition: Any, yes: sp.Expr, no: sp.Expr) -> sp.Expr | None:
+        return yes if yes == no else None
+
+    def _eval_derivative(self, s: Any) -> sp.Expr:
+        condition, yes, no = self.args
+        return Where(condition, yes.diff(s), no.diff(s))
 
 
 def cases(piecewise: sp.Piecewise) -> sp.Expr:
@@ -153,9 +198,9 @@ def coupled(name: str) -> Any:
     return _named(Coupled, name)
 
 
-def partial_of(name: str) -> Any:
-    """The class of ∂f/∂v_r for the coupled function ``name``."""
-    return _named(Partial, name)
+def partial_of(name: str, order: int = 1) -> Any:
+    """The class of ∂f/∂v_r (or ∂²f/∂v_r∂v_s) for the coupled function ``name``."""
+    return _named(Partial, name, order)
 
 
 #: The kinds of layer: componentwise σ^k_p = σ^k(z_p), and coupled σ^k_p = σ^k_p(z_1, ..., z_n).

@@ -1,6 +1,7 @@
 """Formulas as text: index form from SymPy expressions, matrix form from trees of array operations.
 
-Both writers share a :class:`~.styles.Text` style, so a format is added once for both.
+Both writers share a :class:`~.styles.Text` style, so a format is added once for both, and read the
+places of indices from its notation, so a notation is added once for all formats.
 """
 
 from __future__ import annotations
@@ -11,17 +12,35 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.functions.base import Top
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
+from lagrangenet.symbolic.collapse import Between
 from lagrangenet.symbolic.contraction import contract
+from lagrangenet.symbolic.matrix_form import MatrixWriter
 from lagrangenet.symbolic.styles import STYLES, Text
+from lagrangenet.symbolic.writer import (
+    ADD,
+    ATOM,
+    LAYERED,
+    MUL,
+    PARAMETERS,
+    POW,
+    Piece,
+    Writer,
+    abs_,
+    is_negative,
+)
 
-#: Forms of an equation: components; vectors of one sample (columns); all samples as rows.
-FORMS = ("index", "matrix", "batch")
-
-_ADD, _MUL, _POW, _ATOM = 1, 2, 3, 4
-Piece = tuple[str, int]
+#: Forms of an equation: components; vectors of one sample (columns); all samples as rows; vectors
+#: of one sample with the weights as one column.
+FORMS = ("index", "matrix", "batch", "vec")
 
 
-def text(what: sp.Expr | t.Node, style: Text = STYLES["text"], labels: str = "i") -> str:
+def text(
+    what: sp.Expr | t.Node,
+    style: Text = STYLES["text"],
+    labels: str = "i",
+    last: sp.Expr = l.N,
+    rows: bool = False,
+) -> str:
     """Write an index expression or a matrix-form tree.
 
     Parameters
@@ -32,10 +51,29 @@ def text(what: sp.Expr | t.Node, style: Text = STYLES["text"], labels: str = "i"
         The format and notation, see :data:`~.styles.STYLES`.
     labels : str
         The subscript that matrix-form vectors carry; empty to leave it out.
+    last : sympy.Expr
+        The layer of the output, N or its number.
+    rows : bool
+        Whether Δ is a row vector; a tree that Δ is equal to is then written as a row.
+    """
+    return " ".join(terms(what, style, labels, last, rows))
+
+
+def terms(
+    what: sp.Expr | t.Node,
+    style: Text = STYLES["text"],
+    labels: str = "i",
+    last: sp.Expr = l.N,
+    rows: bool = False,
+) -> list[str]:
+    """The summands of a formula, each but the first with its sign; parameters as of :func:`text`.
+
+    >>> terms(l.X[l.k, l.i, l.p] - l.b[l.k, l.p])
+    ['x_ip^k', '− b_p^k']
     """
     if isinstance(what, t.Node):
-        return _MatrixWriter(style, labels).write(what)[0]
-    return _IndexWriter(style).write(what)[0]
+        return MatrixWriter(style, labels, last, rows).terms(what)
+    return IndexWriter(style, last).terms(what)
 
 
 def check_form(form: str) -> str:
@@ -45,287 +83,233 @@ def check_form(form: str) -> str:
     return form
 
 
-class _Writer:
-    def __init__(self, style: Text) -> None:
-        self.style = style
-
-    def at_least(self, piece: Piece, level: int) -> str:
-        return piece[0] if piece[1] >= level else self.style.parens(piece[0])
-
-    def scalar(self, expr: sp.Expr) -> Piece:
-        """Numbers, symbols, widths n(k) and sums of them."""
-        if isinstance(expr, l.n):
-            return self.style.script("n", self.scalar(expr.args[0])[0]), _ATOM
-        if expr.is_Symbol:
-            return self.style.name(expr.name.rstrip("'")), _ATOM
-        if expr.is_Float:
-            return f"{float(expr):g}", _ATOM
-        if expr.is_Rational and not expr.is_Integer:
-            return self.style.fraction(str(expr.p), str(expr.q)), _MUL
-        if expr.is_number:
-            return str(expr), _ATOM if expr.is_nonnegative else _ADD
-        if isinstance(expr, sp.Add):
-            positive = sorted(expr.args, key=lambda a: a.is_number)
-            terms = [(not _negative(a), self.scalar(abs_(a))) for a in positive]
-            return self.joined(terms, gap=""), _ADD
-        raise DerivationError(f"cannot write {expr}")
-
-    def joined(self, terms: list[tuple[bool, Piece]], gap: str = " ") -> str:
-        """Signed terms, the positive first."""
-        minus, out = self.style.minus, ""
-        for positive, piece in sorted(terms, key=lambda term: not term[0]):
-            body = self.at_least(piece, _ADD if positive else _MUL)
-            if out:
-                out += f"{gap}{'+' if positive else minus}{gap}{body}"
-            else:
-                out = body if positive else minus + body
-        return out
-
-    def layer(self, layer: sp.Expr | None) -> str:
-        return "" if layer is None else self.scalar(layer)[0]
+def in_order(expr: sp.Expr) -> list[sp.Expr]:
+    """The summands of an expression in the order in which they are written."""
+    terms = sorted(sp.Add.make_args(expr), key=_term_rank)
+    return sorted(terms, key=is_negative)
 
 
-def _negative(expr: sp.Expr) -> bool:
-    return bool(expr.could_extract_minus_sign() and not isinstance(expr, sp.Add))
+class IndexWriter(Writer):
+    """Writes SymPy expressions in index notation."""
 
+    def __init__(self, style: Text, last: sp.Expr = l.N) -> None:
+        super().__init__(style, last)
+        self.bound: set[sp.Expr] = set()
 
-def abs_(expr: sp.Expr) -> sp.Expr:
-    """The term without its sign."""
-    return -expr if _negative(expr) else expr
+    def terms(self, expr: sp.Expr) -> list[str]:
+        """The summands of an expression with their signs."""
+        if not isinstance(expr, sp.Add) or expr.is_integer:
+            return [self.write(expr)[0]]
+        found = sorted(expr.args, key=_term_rank)
+        return self.signed([(not is_negative(a), self.write(abs_(a))) for a in found])
 
-
-class _IndexWriter(_Writer):
     def write(self, expr: sp.Expr) -> Piece:
         style = self.style
         if isinstance(expr, sp.Indexed):
-            return self._indexed(expr), _ATOM
+            return self._indexed(expr)
         if isinstance(expr, sp.Sum):
-            return self._sum(expr), _MUL
+            return self._sum(expr)
         if isinstance(expr, sp.Add) and expr.is_integer:
             return self.scalar(expr)
         if isinstance(expr, sp.Add):
-            terms = sorted(expr.args, key=_term_rank)
-            return self.joined([(not _negative(a), self.write(abs_(a))) for a in terms]), _ADD
+            return " ".join(self.terms(expr)), ADD
         if isinstance(expr, sp.Mul):
             return self._mul(expr)
         if isinstance(expr, sp.Pow) and expr.exp.is_number:
-            if expr.exp.is_negative:
-                below = self.at_least(self.write(expr.base**-expr.exp), _POW)
-                return style.fraction("1", below), _MUL
-            base = self.at_least(self.write(expr.base), _ATOM)
-            if isinstance(expr.base, sp.Indexed) and expr.base.base != l.Y:
-                base = style.parens(base)  # its superscript is the layer
-            return style.power(base, self.scalar(expr.exp)[0]), _POW
-        if isinstance(expr, sp.KroneckerDelta):
-            return style.script("δ", "".join(self.write(a)[0] for a in expr.args)), _ATOM
+            return self._power(expr)
+        if isinstance(expr, _OF_STEPS):
+            return self._unfinished(expr)
         if isinstance(expr, l.Where):
             condition, value, other = expr.args
-            written = (self.write(e)[0] for e in (value, condition, other))
-            return style.cases(*written), _ATOM
+            return style.cases(*(self.write(e)[0] for e in (value, condition, other))), ATOM
         if isinstance(expr, sp.core.relational.Relational):
             left, right = (self.write(a)[0] for a in expr.args)
-            return f"{left} {expr.rel_op} {right}", _ADD
+            return style.relation(left, str(expr.rel_op), right), ADD
         if isinstance(expr, sp.Function) and not isinstance(expr, l.n):
-            return self._function(expr), _ATOM
+            return self._function(expr)
         return self.scalar(expr)
 
-    def _indexed(self, expr: sp.Indexed) -> str:
+    def _unfinished(self, expr: sp.Expr) -> Piece:
+        """What occurs only on the way to a condition: deltas, guards, pending derivatives."""
+        style = self.style
+        if isinstance(expr, sp.KroneckerDelta):
+            pair = [self.scalar(a) for a in expr.args]
+            simple = all(a.is_Atom for a in expr.args)
+            lower = ("" if simple else style.comma).join(piece[0] for piece in pair)
+            return style.script(style.name("kronecker"), lower), ATOM
+        if isinstance(expr, l.Whole):
+            return style.parens(self.write(expr.args[0])[0]), ATOM
+        if isinstance(expr, l.Pending):
+            return self._pending(expr), MUL
+        sides = [a for j, a in enumerate(expr.args) if j == 1 or a != expr.args[1]]
+        bracket = f" {style.at_most} ".join(self.scalar(a)[0] for a in sides)
+        return style.brackets(bracket), ATOM
+
+    def _pending(self, expr: sp.Expr) -> str:
+        style, (inside, variable) = self.style, expr.args
+        written, by = self.write(inside)[0], self.write(variable)[0]
+        if isinstance(inside, sp.Indexed):
+            return style.derivative(written, by)
+        operator = style.fraction(style.partial.strip(), style.partial + by)
+        return style.dot.join([operator, style.parens(written)])
+
+    def _power(self, expr: sp.Pow) -> Piece:
+        style = self.style
+        if expr.exp.is_negative:
+            below = self.at_least(self.write(expr.base**-expr.exp), POW)
+            return style.fraction(style.number("1"), below), MUL
+        base = self.at_least(self.write(expr.base), ATOM)
+        if isinstance(expr.base, sp.Indexed) and expr.base.base != l.Y:
+            base = style.parens(base)  # its superscript is the layer
+        return style.power(base, self.scalar(expr.exp)[0]), POW
+
+    # -- arrays and sums -------------------------------------------------------------------------
+
+    def _sample(self, sample: sp.Expr) -> str:
+        """The index of a sample, unless the notation leaves it out where it is free."""
+        shown = self.notation.sample == "always" or sample in self.bound
+        return self.scalar(sample)[0] if shown else ""
+
+    def _indexed(self, expr: sp.Indexed) -> Piece:
         name = str(expr.base.label)
         indices = [a for a in expr.indices if a != l.STAR]
-        layer = None if name == "Y" else indices.pop(0)
-        lower = "".join(self.scalar(a)[0] for a in indices)
-        return self.style.script(self.style.name(name), lower, self.layer(layer))
+        if name in LAYERED:
+            layer = indices.pop(0)
+            of_sample = name.removesuffix("_dot") not in PARAMETERS
+            sample = self._sample(indices.pop(0)) if of_sample else ""
+            return self.array(name, layer, sample, tuple(indices))
+        written = [self.scalar(a)[0] for a in indices]
+        if name == "Y":
+            sample = self._sample(indices[0])
+            return self.style.indexed(self.style.name(name), "", sample, written[1:]), ATOM
+        separator = "" if all(a.is_Atom for a in indices) else self.style.script_comma
+        return self.style.script(self.style.name(name), separator.join(written)), ATOM
 
-    def _sum(self, expr: sp.Sum) -> str:
-        body = self.at_least(self.write(expr.function), _MUL)
-        for v, lower, upper in expr.limits:
-            index, low, high = (self.scalar(e)[0] for e in (v, lower, upper))
-            body = self.style.total(index, low, high, body)
-        return body
+    def _sum(self, expr: sp.Sum) -> Piece:
+        if self.notation.penalty == "whole" and _is_penalty(expr):
+            return self.penalty(), ATOM
+        new = {v for v, *_ in expr.limits} - self.bound
+        self.bound |= new
+        body = self.at_least(self.write(expr.function), MUL)
+        self.bound -= new
+        for limits in expr.limits:
+            body = self.style.total(*self.limits(*limits), body)
+        return body, MUL
 
     def _mul(self, expr: sp.Mul) -> Piece:
-        if _negative(expr):
-            return self.style.minus + self.at_least(self.write(-expr), _MUL), _ADD
+        if is_negative(expr):
+            return self.style.minus + self.at_least(self.write(-expr), MUL), ADD
         above, below = [], []
         for factor in sorted(expr.args, key=_factor_rank):
             if isinstance(factor, sp.Pow) and factor.exp.is_negative:
                 below.append(factor.base**-factor.exp)
             elif isinstance(factor, sp.Rational) and factor.q != 1:
-                above += [factor.p] if factor.p != 1 else []
+                above += [sp.Integer(factor.p)] if factor.p != 1 else []
                 below.append(sp.Integer(factor.q))
             else:
                 above.append(factor)
-        divisor = self.style.dot.join(self.at_least(self.write(e), _POW) for e in below)
-        factors = [self.at_least(self.write(f), _MUL) for f in above]
-        long = any(isinstance(f, sp.Sum | l.Coupled | l.Partial) for f in above)
-        if below and (long or not above):
-            return self.style.dot.join([self.style.reciprocal(divisor), *factors]), _MUL
+        divisor = self.style.dot.join(self.at_least(self.write(e), POW) for e in below)
+        levels = [POW if len(above) > 1 and self._fraction([f]) else MUL for f in above]
+        factors = [self.at_least(self.write(f), e) for f, e in zip(above, levels, strict=True)]
+        long = any(isinstance(f, sp.Sum | l.Coupled | l.Partial | l.Pending) for f in above)
+        if below and (long or not above or self._fraction(above)):
+            return self.style.dot.join([self.style.reciprocal(divisor), *factors]), MUL
         product = self.style.dot.join(factors)
         if not below:
-            return product, _MUL
-        return self.style.quotient(product, divisor, len(above) > 1 or len(below) > 1), _MUL
+            return product, MUL
+        return self.style.quotient(product, divisor, len(above) > 1 or len(below) > 1), MUL
 
-    def _function(self, expr: sp.Function) -> str:
+    def _fraction(self, factors: list[sp.Expr]) -> bool:
+        """Whether a factor is an array that is written as a derivative."""
+        kind = self.notation.error
+        names = {str(f.base.label) for f in factors if isinstance(f, sp.Indexed)}
+        return kind.endswith("derivative") and bool(names & {"Delta", "delta"})
+
+    # -- functions -------------------------------------------------------------------------------
+
+    def _function(self, expr: sp.Function) -> Piece:
         style = self.style
         if isinstance(expr, l.Opaque):
-            layer = expr.args[0] if len(expr.args) > 1 else None
-            head = style.script(
-                style.prime(style.name(expr.name), expr.order), "", self.layer(layer)
-            )
-            return style.function(head, [self.write(expr.args[-1])[0]])
+            return self._opaque(expr)
         if isinstance(expr, l.Coupled | l.Partial):
-            return self._coupled(expr)
+            return self._coupled(expr), ATOM
         if isinstance(expr, Top):
-            return style.function("max", [self.write(expr.args[0])[0]])
+            return style.function(style.name("max"), [self.write(expr.args[0])[0]]), ATOM
         if isinstance(expr, l.Member):
-            return f"[{style.words(self.write(expr.args[0])[0], str(expr.args[1]))}]"
-        return style.function(type(expr).__name__, [self.write(a)[0] for a in expr.args])
+            return style.brackets(style.words(self.layer(expr.args[0]), str(expr.args[1]))), ATOM
+        args = [self.write(a)[0] for a in expr.args]
+        return style.function(style.word(type(expr).__name__), args), ATOM
+
+    def _opaque(self, expr: sp.Function) -> Piece:
+        argument = self.write(expr.args[-1])[0]
+        if expr.name == "omega" and expr.order == 1 and self.notation.penalty == "whole":
+            return self.style.derivative(self.penalty(), argument), MUL
+        layer = expr.args[0] if len(expr.args) > 1 else None
+        head = self.function_at(expr.name, expr.order, layer)
+        return self.style.function(head, [argument]), ATOM
 
     def _coupled(self, expr: sp.Function) -> str:
         style, vector = self.style, self._vector(expr)
+        components = expr.args[1 if expr.name == "ell" else 2 : -2]
         if expr.name == "ell":
-            labels = self.write(l.Y[expr.args[0], l.STAR])[0]
-            value = style.function(style.name("ell"), [labels, vector])
-            along = expr.args[-2].xreplace({l.STAR: expr.args[1]}) if len(expr.args) == 4 else None
+            value = self.loss(self.write(l.Y[expr.args[0], l.STAR])[0], vector)
         else:
-            head = style.script(
-                style.name(expr.name), self.write(expr.args[1])[0], self.layer(expr.args[0])
+            component = self.scalar(expr.args[1])[0]
+            value = style.function(
+                self.function_at(expr.name, 0, expr.args[0], component), [vector]
             )
-            value = style.function(head, [vector])
-            along = None
-            if isinstance(expr, l.Partial):
-                along = expr.args[-2].xreplace({l.STAR: expr.args[2]})
-        if along is None:
+        if not components:
             return value
-        return style.fraction(style.partial + value, style.partial + self.write(along)[0])
+        along = [self.write(expr.args[-2].xreplace({l.STAR: r}))[0] for r in components]
+        return style.derivative(value, *along)
 
     def _vector(self, expr: sp.Function) -> str:
         """The argument of a coupled function, as a vector."""
         sample = next(e for e in expr.args[-2].atoms(sp.Indexed) if e.base in (l.X, l.Z)).indices[1]
         component = sp.Dummy("p", integer=True, positive=True)
         node = contract(expr.args[-2].xreplace({l.STAR: component}), (component,), (sample,))
-        return _MatrixWriter(self.style, self.scalar(sample)[0]).write(node)[0]
+        writer = MatrixWriter(self.style, "", self.last)
+        writer.labels = self._sample(sample)
+        return writer.write(node)[0]
 
 
-def _factor_rank(expr: sp.Expr) -> tuple[int, str]:
+def _is_penalty(expr: sp.Sum) -> bool:
+    """Whether this is Σ_k Σ_p Σ_q ω(W_pq^k), the regularizer."""
+    over_layers = any(upper == l.N or upper.is_Integer for _, _, upper in expr.limits)
+    return isinstance(expr.function, l.omega) and over_layers and len(expr.limits) == 3
+
+
+_OF_STEPS = (sp.KroneckerDelta, l.Whole, l.Pending, Between)
+_LAST = (l.Pending, sp.KroneckerDelta)
+_WEIGHTS = (l.W, l.TANGENTS[l.W])
+_BIASES = (l.b, l.TANGENTS[l.b])
+_MULTIPLIERS = (l.lam, l.mu, l.TANGENTS[l.lam], l.TANGENTS[l.mu], l.Delta, l.delta)
+
+
+def _factor_rank(expr: sp.Expr) -> tuple[int, bool, str]:
     order = (
         expr.is_number,
         expr.is_Symbol or isinstance(expr, sp.Pow),
-        isinstance(expr, sp.Indexed) and expr.base == l.W,
-        isinstance(expr, sp.Function),
-        isinstance(expr, sp.Indexed) and expr.base in (l.lam, l.mu),
+        isinstance(expr, sp.Indexed) and expr.base in _WEIGHTS,
+        isinstance(expr, sp.Function) and not isinstance(expr, _LAST),
+        isinstance(expr, sp.Indexed) and expr.base in _MULTIPLIERS,
         isinstance(expr, sp.Indexed),
         isinstance(expr, sp.Add),
     )
-    return next((j for j, hit in enumerate(order) if hit), len(order)), str(expr)
+    rank = next((j for j, hit in enumerate(order) if hit), len(order))
+    return rank, isinstance(expr, l.Partial) and expr.name == "ell", str(expr)
 
 
 def _term_rank(expr: sp.Expr) -> tuple[bool, int, str]:
     bare = abs_(expr)
     if isinstance(bare, sp.Indexed):
-        rank = 4 if bare.base == l.b else 0
+        rank = 4 if bare.base in _BIASES else 0
     else:
-        rank = 1 if bare.has(l.ell) else 2 if bare.has(l.Opaque) and bare.has(l.rho) else 3
-    return _negative(expr), rank, str(expr)
-
-
-class _MatrixWriter(_Writer):
-    def __init__(self, style: Text, labels: str) -> None:
-        super().__init__(style)
-        self.labels = labels
-
-    def write(self, node: t.Node) -> Piece:
-        method = getattr(self, "_" + type(node).__name__.lower())
-        return method(node)  # type: ignore[no-any-return]
-
-    def _number(self, node: t.Number) -> Piece:
-        return self.scalar(node.value)
-
-    def _ref(self, node: t.Ref) -> Piece:
-        lower = "" if node.name in {"W", "b"} else self.labels
-        return self.style.script(self.style.name(node.name), lower, self.layer(node.layer)), _ATOM
-
-    def _call(self, node: t.Call) -> Piece:
-        style, fn = self.style, node.fn
-        args = [self.write(arg)[0] for arg in node.args]
-        if fn.name == "where":
-            return style.cases(args[1], args[0], args[2]), _ATOM
-        if fn.name in {">", ">=", "<", "<="}:
-            return f"{args[0]} {fn.name} {args[1]}", _ADD
-        if fn.name == "ell":
-            label = style.script(style.name("Y"), self.labels)
-            value = style.function(style.name("ell"), [label, *args])
-            if not fn.order:
-                return value, _ATOM
-            return style.fraction(style.partial + value, style.partial + args[0]), _MUL
-        if fn.coupled and fn.order:
-            head = style.script(style.partial + style.name(fn.name), "", self.layer(fn.layer))
-            value = style.function(head, args)
-            return style.fraction(value, style.partial + args[0]), _MUL
-        head = style.script(style.prime(style.name(fn.name), fn.order), "", self.layer(fn.layer))
-        return style.function(head, args), _ATOM
-
-    def _product(self, node: t.Product) -> Piece:
-        scalars = [f for f in node.factors if not f.axes and f != t.ONE]
-        arrays = [f for f in node.factors if f.axes]
-        lead = [self.at_least(self.write(f), _MUL) for f in scalars]
-        body = self.style.hadamard.join(
-            self.at_least(self.write(f), _POW if len(arrays) > 1 else _MUL) for f in arrays
+        rank = (
+            1
+            if bare.has(l.ell, l.partial_of("ell"))
+            else 2
+            if bare.has(l.Opaque) and bare.has(l.rho)
+            else 3
         )
-        above = self.style.dot.join([*lead, *([body] if body else [])]) or "1"
-        if not node.divisors:
-            return above, _MUL
-        below = self.style.dot.join(self.at_least(self.write(d), _POW) for d in node.divisors)
-        sums = any(isinstance(f, t.Over | t.Reduced) for f in scalars)
-        if all(not d.axes for d in node.divisors) and (arrays or sums):
-            return self.style.dot.join([self.style.reciprocal(below), above]), _MUL
-        compound = len(arrays) > 1 or len(node.divisors) > 1
-        return self.style.quotient(above, below, compound), _MUL
-
-    def _total(self, node: t.Total) -> Piece:
-        terms = [(True, self.write(p)) for p in node.plus] + [
-            (False, self.write(m)) for m in node.minus
-        ]
-        return self.joined(terms), _ADD
-
-    def _power(self, node: t.Power) -> Piece:
-        base = self.write(node.base)
-        layered = isinstance(node.base, t.Ref) and node.base.layer is not None
-        inner = self.style.parens(base[0]) if layered else self.at_least(base, _ATOM)
-        return self.style.power(inner, self.scalar(node.exponent)[0]), _POW
-
-    def _matmul(self, node: t.MatMul) -> Piece:
-        left, right = node.left, node.right
-        if not node.axes:
-            pair = f"{self.write(left)[0]}, {self.write(right)[0]}"
-            return f"{self.style.langle}{pair}{self.style.rangle}", _ATOM
-        if len(left.axes) == 1:  # row times matrix: written as matrixᵀ column
-            left, right = t.Transposed(right.axes[::-1], right), left
-        pieces = [self.at_least(self.write(side), _POW) for side in (left, right)]
-        return self.style.dot.join(pieces), _MUL
-
-    def _transposed(self, node: t.Transposed) -> Piece:
-        if isinstance(node.arg, t.Transposed):
-            return self.write(node.arg.arg)
-        return self.style.transpose(self.at_least(self.write(node.arg), _ATOM)), _POW
-
-    def _outer(self, node: t.Outer) -> Piece:
-        left = self.at_least(self.write(node.left), _POW)
-        right = self.style.transpose(self.at_least(self.write(node.right), _ATOM))
-        return self.style.dot.join([left, right]), _MUL
-
-    def _reduced(self, node: t.Reduced) -> Piece:
-        inner, style = node.arg, self.style
-        if isinstance(inner, t.Call) and inner.fn.name == "omega":
-            return style.function(style.name("Omega"), [self.write(inner.args[0])[0]]), _ATOM
-        if node.op == "sum" and len(inner.axes) == 2 and len(node.axes) == 1:
-            factors = [self.at_least(self.write(inner), _POW), style.name("one")]
-            if node.over == (0,):  # over the samples: a row of ones from the left
-                factors = [style.transpose(factors[1]), factors[0]]
-            return style.dot.join(factors), _MUL
-        return style.function(node.op, [self.write(inner)[0]]), _ATOM
-
-    def _over(self, node: t.Over) -> Piece:
-        index, low, high = (self.scalar(e)[0] for e in (node.index, node.lower, node.upper))
-        body = self.at_least(self.write(node.arg), _MUL)
-        return self.style.total(index, low, high, body), _MUL
+    return is_negative(expr), rank, str(expr)

@@ -7,7 +7,7 @@ says nothing about their content.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,10 +17,12 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import Between, collapse
 from lagrangenet.symbolic.contraction import contract
+from lagrangenet.symbolic.display import table
+from lagrangenet.symbolic.equations import equation
 from lagrangenet.symbolic.lagrangian import Lagrangian, affine
-from lagrangenet.symbolic.printing import check_form, text
-from lagrangenet.symbolic.styles import Text, named_style
-from lagrangenet.symbolic.tensor import Node, instantiate
+from lagrangenet.symbolic.styles import Text
+from lagrangenet.symbolic.tangent import TangentLagrangian, tangent
+from lagrangenet.symbolic.tensor import Node
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Condition:
     Attributes
     ----------
     label : str
-        ``S0`` to ``S6``; the same condition has the same label in both splittings.
+        ``S0`` to ``S6``, or ``T0`` to ``T6`` for ∂L̇/∂v = 0 of the tangent Lagrangian; the same
+        condition has the same label in both splittings.
     title : str
         What the condition gives.
     wrt : sympy.Indexed
@@ -66,9 +69,10 @@ class Condition:
 
         Parameters
         ----------
-        form : {"index", "matrix", "batch"}
-            Components; vectors of one sample (columns); all samples as rows.
-        style : {"text", "latex"} or Text
+        form : {"index", "matrix", "batch", "vec"}
+            Components; vectors of one sample (columns); all samples as rows; vectors of one
+            sample with the weights as one column.
+        style : {"text", "latex", "mathml"} or Text
         layer, depth : int, optional
             Numbers for k and N.
 
@@ -77,20 +81,13 @@ class Condition:
         >>> print(stationarity(Lagrangian())[2].equation("matrix", layer=1, depth=2))
         λ_i¹ = W²ᵀ (σ′²(z_i²) ⊙ λ_i²)
         """
-        chosen = named_style(style)
-        given = ((l.k, layer), (l.N, depth))
-        values = {symbol: sp.Integer(number) for symbol, number in given if number is not None}
-        solved = self.unknown is not None
-        right: sp.Expr = self.solution if solved else self.residual
-        left: sp.Expr = self.unknown if solved else self.wrt
-        if check_form(form) == "index":
-            written = [text(side.xreplace(values), chosen) for side in (left, right)]
-        else:
-            labels = "i" if form == "matrix" else ""
-            trees = (self.tree(side, form == "batch") for side in (left, right))
-            written = [text(instantiate(tree, values), chosen, labels) for tree in trees]
-        head = written[0] if solved else chosen.derivative("L", written[0])
-        return f"{head} = {written[1]}"
+        return str(equation(self, form, style, layer, depth))
+
+    def of(self, style: Text) -> str:
+        """What is differentiated: L or L̇; with Δ or δ, whose values make it so, J or J̇."""
+        bases = {str(e.base.label) for e in self.residual.atoms(sp.Indexed)}
+        name = "objective" if any(b.lower().startswith("delta") for b in bases) else "lagrangian"
+        return style.name(name + ("_dot" if self.label.startswith("T") else ""))
 
     def tree(self, expr: sp.Expr, batch: bool = False) -> Node:
         """An expression with the free indices of this condition, as array operations."""
@@ -101,6 +98,9 @@ class Condition:
 
     def _repr_latex_(self) -> str:
         return rf"$$ {self.equation('matrix', 'latex')} \tag{{{self.label}}} $$"
+
+    def _repr_html_(self) -> str:
+        return table([equation(self, "matrix", "mathml")])
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,30 @@ CONDITIONS = (
     _Row("S6", "gradient of the biases", l.b[l.k, l.p], "all", None),
 )
 
+#: The conditions of the tangent Lagrangian: the same derivatives, solved for the tangents.
+TANGENT_CONDITIONS = tuple(
+    _Row(
+        row.label.replace("S", "T"),
+        title,
+        row.wrt,
+        row.layers,
+        None if row.unknown is None else l.TANGENTS[row.unknown.base][row.unknown.indices],
+    )
+    for row, title in zip(
+        CONDITIONS,
+        (
+            "tangent pass, linear part",
+            "tangent pass",
+            "second-order adjoint of the output",
+            "second-order adjoint",
+            "second-order adjoint, through the activation",
+            "Hessian times direction, weights",
+            "Hessian times direction, biases",
+        ),
+        strict=True,
+    )
+)
+
 _ranges = {
     l.k: (sp.S.One, l.N),
     l.i: (sp.S.One, l.M),
@@ -134,13 +158,13 @@ _ranges = {
 
 
 @cache
-def stationarity(lagrangian: Lagrangian) -> tuple[Condition, ...]:
-    """Derive every condition ∂L/∂v = 0 of a Lagrangian.
+def stationarity(lagrangian: Lagrangian | TangentLagrangian) -> tuple[Condition, ...]:
+    """Derive every condition ∂L/∂v = 0 of a Lagrangian, or ∂L̇/∂v = 0 of its tangent.
 
     Returns
     -------
     tuple of Condition
-        In the order of :data:`CONDITIONS`; those of one label that differ by kind of layer follow
+        In the order of :data:`CONDITIONS` (:data:`TANGENT_CONDITIONS`); those of one label that differ by kind of layer follow
         each other.
 
     Examples
@@ -148,18 +172,59 @@ def stationarity(lagrangian: Lagrangian) -> tuple[Condition, ...]:
     >>> [condition.label for condition in stationarity(Lagrangian("activation"))]
     ['S1', 'S2', 'S3', 'S5', 'S6']
     """
+    second = isinstance(lagrangian, TangentLagrangian)
     return tuple(
         condition
-        for row in CONDITIONS
+        for row in (TANGENT_CONDITIONS if second else CONDITIONS)
         if lagrangian.expr.has(row.wrt.base)
         for condition in _by_kind(lagrangian, row)
     )
 
 
-def _by_kind(lagrangian: Lagrangian, row: _Row) -> Iterator[Condition]:
-    derivative = collapse(lagrangian.expr.diff(row.wrt), _ranges)
+@dataclass(frozen=True)
+class Stages:
+    """What lies between L and ∂L/∂v; the sum over each of the four is ∂L/∂v.
+
+    ``surviving`` are the summands of L that contain v, ``derivatives`` theirs, ``collapsed`` is
+    without Kronecker deltas under sums, ``decided`` without conditions on the layer.
+    """
+
+    surviving: tuple[sp.Expr, ...]
+    derivatives: tuple[sp.Expr, ...]
+    collapsed: sp.Expr
+    decided: sp.Expr
+
+
+def stages(lagrangian: Lagrangian | TangentLagrangian, row: _Row) -> Stages:
+    """Differentiate a Lagrangian by the symbol of a row of :data:`CONDITIONS`, stage by stage."""
+    surviving = tuple(s for s in summands(lagrangian.expr) if s.has(row.wrt.base))
+    derivatives = tuple(summand.diff(row.wrt) for summand in surviving)
+    collapsed = collapse(sp.Add(*derivatives), _ranges)
+    return Stages(surviving, derivatives, collapsed, at_layers(collapsed, row))
+
+
+def summands(expr: sp.Expr) -> tuple[sp.Expr, ...]:
+    """The terms of an expression, sums over indices taken apart.
+
+    >>> j, m = sp.symbols("j m", integer=True, positive=True)
+    >>> summands(sp.Sum(l.b[1, j] * (1 - l.b[2, j]), (j, 1, m)))
+    (Sum(b[1, j], (j, 1, m)), Sum(-b[1, j]*b[2, j], (j, 1, m)))
+    """
+    found: list[sp.Expr] = []
+    for term in sp.Add.make_args(expr):
+        constant, rest = term.as_independent(sp.Sum, as_Add=False)
+        if not isinstance(rest, sp.Sum):
+            found.append(term)
+            continue
+        for product in sp.Add.make_args(rest.function):
+            parts = sp.Add.make_args(sp.expand_mul(product, deep=False))
+            found += [constant * sp.Sum(part, *rest.limits) for part in parts]
+    return tuple(found)
+
+
+def _by_kind(lagrangian: Lagrangian | TangentLagrangian, row: _Row) -> Iterator[Condition]:
     layer = l.N if row.layers == "output" else l.k
-    residual = abbreviate(tidy(_at_layers(derivative, row)))
+    residual = abbreviate(tidy(stages(lagrangian, row).decided))
     wrt = row.wrt.xreplace({l.k: layer})
     unknown = None if row.unknown is None else row.unknown.xreplace({l.k: layer})
     members = residual.atoms(l.Member)
@@ -176,7 +241,7 @@ def _by_kind(lagrangian: Lagrangian, row: _Row) -> Iterator[Condition]:
         )
 
 
-def _at_layers(derivative: sp.Expr, row: _Row) -> sp.Expr:
+def at_layers(derivative: sp.Expr, row: _Row) -> sp.Expr:
     """Decide the deltas and guards on the layer index for k = N, or for k < N."""
     if row.layers == "output":
         derivative = derivative.xreplace({l.k: l.N})
@@ -235,31 +300,47 @@ def abbreviate(expr: sp.Expr) -> sp.Expr:
     def short(node: sp.Expr) -> sp.Expr:
         position = -1 if isinstance(node, l.Opaque) else -2
         argument = node.args[position]
-        if not argument.has(l.b):
+        if not argument.has(l.b) or node.name == "omega":
             return node
-        (bias,) = (e for e in argument.atoms(sp.Indexed) if e.base == l.b)
-        sample = next(e for e in argument.atoms(sp.Indexed) if e.base == l.X).indices[1]
-        layer, component = bias.indices
-        stated = affine(layer, sample, component)
-        if sp.simplify(argument - stated) != 0 and tidy(argument) != tidy(stated):
-            raise DerivationError(f"{argument} is not the preactivation of layer {layer}")
         args = list(node.args)
-        args[position] = l.Z[layer, sample, component]
+        args[position] = l.Z[_preactivation(argument, l.b, lambda stated: stated)]
         return node.func(*args)
 
+    def short_tangent(node: sp.Expr) -> sp.Expr:
+        return l.TANGENTS[l.Z][_preactivation(node.args[0], l.TANGENTS[l.b], tangent)]
+
     functions = (l.Opaque, l.Coupled, l.Partial)
-    return expr.replace(lambda e: isinstance(e, functions) and e.has(l.b), short)
+    named = expr.replace(lambda e: isinstance(e, functions) and e.has(l.b), short)
+    return named.replace(lambda e: isinstance(e, l.Whole), short_tangent)
+
+
+def _preactivation(
+    argument: sp.Expr, biases: sp.IndexedBase, of: Callable[[sp.Expr], sp.Expr]
+) -> tuple[sp.Expr, ...]:
+    """Layer, sample and component of a preactivation, or of its tangent, from its bias."""
+    (bias,) = (e for e in argument.atoms(sp.Indexed) if e.base == biases)
+    sample = next(e for e in argument.atoms(sp.Indexed) if e.base == l.X).indices[1]
+    layer, component = bias.indices
+    stated = of(affine(layer, sample, component))
+    if tidy(argument) != tidy(stated) and sp.simplify(argument - stated) != 0:
+        raise DerivationError(f"{argument} is not the preactivation of layer {layer}")
+    return layer, sample, component
 
 
 _COMPONENTS = [
     sp.Symbol(name, integer=True, positive=True) for name in ("q", "r", "s", "t", "u", "v")
 ]
+#: Names of bound indices by the upper limit of their range: samples and layers.
+_POOLS = {
+    l.M: [l.i, sp.Symbol("j", integer=True, positive=True)],
+    l.N: [l.k, sp.Symbol("m", integer=True, positive=True)],
+}
 
 
 def tidy(expr: sp.Expr) -> sp.Expr:
     """Factors that do not depend on the index out of sums, and readable names for bound indices.
 
-    Samples are called i, components by the first of q, r, s, ... that is free.
+    Samples are called i or j, layers k or m, components by the first of q, r, s, ... that is free.
 
     >>> j, m = sp.symbols("j m", integer=True, positive=True)
     >>> tidy(sp.Sum(-2 * l.b[1, j], (j, 1, m)))
@@ -286,7 +367,7 @@ def _renamed(expr: sp.Expr, taken: frozenset[sp.Symbol]) -> sp.Expr:
         return expr.func(*(_renamed(arg, taken) for arg in expr.args))
     names: dict[sp.Symbol, sp.Symbol] = {}
     for v, _, upper in reversed(expr.limits):
-        pool = {l.M: [l.i], l.N: [l.k]}.get(upper, _COMPONENTS)
+        pool = _POOLS.get(upper, _COMPONENTS)
         names[v] = next(s for s in pool if s not in taken and s not in names.values())
     inner = _renamed(expr.function.xreplace(names), taken | frozenset(names.values()))
     constant, rest = inner.as_independent(*names.values(), as_Add=False)

@@ -241,7 +241,7 @@ def total(terms: list[Node], axes: Axes) -> Node:
         else:
             plus.append(term)
     for side in (plus, minus):
-        side.sort(key=lambda term: isinstance(term, Ref) and term.name == "b")
+        side.sort(key=lambda term: isinstance(term, Ref) and term.name in {"b", "b_dot"})
     return _total(tuple(plus), tuple(minus), axes)
 
 
@@ -300,7 +300,7 @@ def _rank(node: Node) -> int:
     if isinstance(node, Call) and node.fn.order:
         return 1
     if isinstance(node, Ref):
-        return 2 if node.name in {"lambda", "mu"} else 3
+        return 2 if node.name.removesuffix("_dot") in {"lambda", "mu"} else 3
     if isinstance(node, Call):
         return 3
     return 4

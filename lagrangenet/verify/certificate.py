@@ -166,11 +166,12 @@ def declaration(problem: Problem, X: np.ndarray, Y: np.ndarray) -> dict[str, Any
         "declaration": problem.to_toml(),
         "parameters": problem.size,
         "samples": len(X),
-        "data_sha256": _digest(np.ascontiguousarray(X), np.ascontiguousarray(Y)),
+        "data_sha256": digest(np.ascontiguousarray(X), np.ascontiguousarray(Y)),
     }
 
 
-def _digest(*parts: Any) -> str:
+def digest(*parts: Any) -> str:
+    """SHA-256 over bytes and contiguous arrays."""
     whole = hashlib.sha256()
     for part in parts:
         whole.update(part)
@@ -179,7 +180,7 @@ def _digest(*parts: Any) -> str:
 
 def source_hash(source: str) -> str:
     """SHA-256 of a source text."""
-    return _digest(source.encode())
+    return digest(source.encode())
 
 
 @cache
@@ -187,9 +188,7 @@ def package_hash() -> str:
     """SHA-256 over the package's own Python files, in order of their paths."""
     root = Path(__file__).resolve().parent.parent
     files = sorted(root.rglob("*.py"))
-    return _digest(
-        *(f"{p.relative_to(root).as_posix()}\n".encode() + p.read_bytes() for p in files)
-    )
+    return digest(*(f"{p.relative_to(root).as_posix()}\n".encode() + p.read_bytes() for p in files))
 
 
 @cache

@@ -12,11 +12,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from lagrangenet.errors import DataError
+from lagrangenet.errors import DataError, DerivationError
 from lagrangenet.problem import Problem
 from lagrangenet.runtime import Layers, Routines, generate
 from lagrangenet.symbolic.derivation import Derivation
@@ -143,7 +143,7 @@ class Subject:
     @cached_property
     def instance_routines(self) -> Routines:
         """Code generated for the subproblem."""
-        return generate(Derivation(self.instance.problem))
+        return generate(Derivation(self.instance.problem, order=2))
 
     @cached_property
     def written_out(self) -> tuple[Routines, ExplicitLagrangian, Array, Array, str]:
@@ -177,8 +177,17 @@ class Subject:
         return self.solved.solutions[method]
 
 
-class Check(ABC):
-    """One comparison. A subclass is registered by being defined.
+class Named(Protocol):
+    """What checks are made on: it holds a declaration with a name."""
+
+    problem: Any
+
+
+S = TypeVar("S", bound=Named)
+
+
+class Comparison(ABC, Generic[S]):
+    """One comparison on subjects of one kind. A subclass with a name is registered.
 
     Class attributes
     ----------------
@@ -193,23 +202,23 @@ class Check(ABC):
     name: ClassVar[str]
     tolerance: ClassVar[float]
     reason: ClassVar[str]
-    registered: ClassVar[list[type[Check]]] = []
+    registered: ClassVar[list[Any]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "name" in vars(cls):
-            Check.registered.append(cls)
+            cls.registered.append(cls)
 
-    def inapplicable(self, subject: Subject) -> str:
+    def inapplicable(self, subject: S) -> str:
         """Why the check does not apply to a problem; empty if it does."""
         del subject
         return ""
 
     @abstractmethod
-    def measure(self, subject: Subject) -> Finding:
+    def measure(self, subject: S) -> Finding:
         """The worst figure."""
 
-    def run(self, subject: Subject) -> CheckResult:
+    def run(self, subject: S) -> CheckResult:
         """Measure, and judge. Code that raises or warns disagrees."""
         try:
             if reason := self.inapplicable(subject):
@@ -217,7 +226,7 @@ class Check(ABC):
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
                 found = self.measure(subject)
-        except Inapplicable as error:
+        except (Inapplicable, DerivationError) as error:
             return self._result(subject, None, "inapplicable", "", str(error))
         except Inconclusive as error:
             return self._result(subject, None, "inconclusive", "", str(error))
@@ -228,10 +237,16 @@ class Check(ABC):
         return self._result(subject, float(found.figure), "disagree", found.where, found.seen)
 
     def _result(
-        self, subject: Subject, figure: float | None, verdict: Verdict, where: str, note: str
+        self, subject: S, figure: float | None, verdict: Verdict, where: str, note: str
     ) -> CheckResult:
         name = subject.problem.name
         return CheckResult(name, self.name, figure, self.tolerance, verdict, where, note)
+
+
+class Check(Comparison[Subject]):
+    """One comparison on a chain of layers. A subclass is registered by being defined."""
+
+    registered: ClassVar[list[type[Check]]] = []
 
 
 # -- comparing ---------------------------------------------------------------------------------------

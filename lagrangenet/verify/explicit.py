@@ -236,10 +236,17 @@ class ExplicitLagrangian:
         x, y, w = sp.symbols("x y w", real=True)
         at = np.column_stack([self._states_at[-1].ravel(), self._labels_at.ravel()])
         each = written_out.loss(self.problem.loss, y, x) / sp.Float(self.samples)
-        yield Family(_term(each, (x,), (y,)), at, nothing)
+        weights = self.problem.class_weights or (1.0,)
+        for p, weight in enumerate(weights):  # without weights one term serves all components
+            rows = at if len(weights) == 1 else at[p :: len(weights)]
+            yield Family(
+                _term(each if weight == 1 else sp.Float(weight) * each, (x,), (y,)), rows, nothing
+            )
         if self.problem.regularizer is not None:
             omega = written_out.regularizer(self.problem.regularizer, w)
-            at = np.concatenate([W.ravel() for W, _ in self._theta_at])[:, None]
+            counted = 2 if self.problem.penalizes_biases else 1
+            flat = [v.ravel() for pair in self._theta_at for v in pair[:counted]]
+            at = np.concatenate(flat)[:, None]
             yield Family(_term(sp.Float(self.problem.strength) * omega, (w,), ()), at, nothing)
 
     @cached_property

@@ -126,9 +126,10 @@ def small_instance(problem: Problem, X: ArrayLike, Y: ArrayLike, seed: int = 0) 
     reduced = Problem(
         shape.widths[0],
         [Dense(n, layer.activation) for n, layer in zip(shape.widths[1:], layers, strict=True)],
-        problem.loss,
+        problem.loss_entry.without_options(problem.loss),
         L2(strength),
         name=problem.name,
+        class_weights=[problem.class_weights[j] for j in outputs] if problem.class_weights else (),
     )
     note = _note(problem, reduced, len(features), len(rows), scaled is not chosen)
     if within is not small_Y:
@@ -288,7 +289,18 @@ def _reachable(problem: Problem, Y: Array) -> Array:
 
 def _check_minimizer(problem: Problem, Y: Array) -> None:
     """Biases are not regularized: a class that never, or always, occurs sends one to infinity."""
-    if problem.loss_entry.labels == "real":
+    loss = problem.loss_entry
+    if loss.kinks or not loss.differentiable:
+        raise DataError(
+            f"loss {problem.loss} has kinks or jumps: its minimizers lie at them, where multipliers "
+            "are a matter of choice"
+        )
+    if loss.needs_positive:
+        raise DataError(
+            f"loss {problem.loss} falls without bound as a bias grows, whatever the labels are: no "
+            "minimizer exists"
+        )
+    if loss.labels == "real":
         return
     share = Y.mean(axis=0)
     if not ((share > 0) & (share < 1)).all():

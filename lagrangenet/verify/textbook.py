@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import erfc
 
 from lagrangenet.errors import DataError
 from lagrangenet.functions import Choice
@@ -69,6 +70,40 @@ def _softmax_jacobian(z: Array) -> Array:
     return np.asarray(diagonal - np.einsum("ip,iq->ipq", s, s))
 
 
+def _gelu(z: Array) -> Array:
+    return np.asarray(0.5 * z * erfc(-z / np.sqrt(2.0)))
+
+
+def _gelu_slope(z: Array) -> Array:
+    density = np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
+    return np.asarray(0.5 * erfc(-z / np.sqrt(2.0)) + z * density)
+
+
+def _gelu_tanh(z: Array) -> Array:
+    """0.5 z (1 + tanh u) with 1 + tanh u = 2 sigmoid(2u)."""
+    return np.asarray(z * _sigmoid(2.0 * np.sqrt(2.0 / np.pi) * (z + 0.044715 * z**3)))
+
+
+def _gelu_tanh_slope(z: Array) -> Array:
+    scale = 2.0 * np.sqrt(2.0 / np.pi)
+    u, du = scale * (z + 0.044715 * z**3), scale * (1.0 + 3.0 * 0.044715 * z**2)
+    return np.asarray(_sigmoid(u) + z * _sigmoid_slope(u) * du)
+
+
+def _log_softmax_jacobian(z: Array) -> Array:
+    return np.asarray(np.eye(z.shape[1])[None, :, :] - _softmax(z)[:, None, :])
+
+
+def _log_cosh(u: Array) -> Array:
+    """|u| + log(1 + exp(−2|u|)) − log 2."""
+    return np.asarray(np.where(u.real > 0, u, -u) + np.log1p(_decay(2.0 * u)) - np.log(2.0))
+
+
+def _huber(u: Array, delta: float) -> Array:
+    size = np.where(u.real > 0, u, -u)
+    return np.where(size.real <= delta, 0.5 * u**2, delta * size - 0.5 * delta**2)
+
+
 def _cross_entropy(y: Array, x: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(y == 0, 0.0 * x, -y * np.log(x))
@@ -77,6 +112,15 @@ def _cross_entropy(y: Array, x: Array) -> Array:
 def _cross_entropy_slope(y: Array, x: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(y == 0, 0.0, -y / x)
+
+
+def _no_slope(name: str) -> Callable[..., Array]:
+    """The derivative of a function with jumps: none."""
+
+    def refused(*_: Any, **__: Any) -> Array:
+        raise DataError(f"{name!r} has jumps and no derivative")
+
+    return refused
 
 
 #: σ(z) and σ'(z) on arrays (M, n_k); for softmax σ' is the whole Jacobian (M, n_k, n_k).
@@ -89,8 +133,23 @@ ACTIVATION_RULES: dict[str, Rule] = {
         lambda z, slope: np.where(z.real > 0, z, slope * z),
         lambda z, slope: np.where(z > 0, 1.0, slope),
     ),
+    "elu": Rule(
+        lambda z, alpha: np.where(z > 0, z, alpha * np.expm1(np.where(z > 0, 0.0, z))),
+        lambda z, alpha: np.where(z > 0, 1.0, alpha * np.exp(np.where(z > 0, 0.0, z))),
+    ),
     "softplus": Rule(_softplus, _sigmoid),
+    "silu": Rule(lambda z: z * _sigmoid(z), lambda z: _sigmoid(z) + z * _sigmoid_slope(z)),
+    "gelu": Rule(_gelu, _gelu_slope),
+    "gelu_tanh": Rule(_gelu_tanh, _gelu_tanh_slope),
+    "hard_tanh": Rule(
+        lambda z, low, high: np.clip(z, low, high),
+        lambda z, low, high: np.where((z > low) & (z < high), 1.0, 0.0),
+    ),
+    "sin": Rule(np.sin, np.cos),
+    "threshold": Rule(lambda z: np.where(z > 0, 1.0, 0.0), _no_slope("threshold")),
+    "sign": Rule(np.sign, _no_slope("sign")),
     "softmax": Rule(_softmax, _softmax_jacobian),
+    "log_softmax": Rule(_log_softmax, _log_softmax_jacobian),
 }
 
 #: ℓ(y, x) and ∂ℓ/∂x, one value for each component.
@@ -101,10 +160,70 @@ LOSS_RULES: dict[str, Rule] = {
         lambda y, x: y * _softplus(-x) + (1.0 - y) * _softplus(x),
         lambda y, x: (1.0 - y) * _sigmoid(x) - y * _sigmoid(-x),
     ),
+    "log_probability": Rule(lambda y, x: -y * x, lambda y, x: -y + 0.0 * x),
+    "negative_log_density": Rule(lambda y, x: -np.log(x), lambda y, x: _density_slope(y, x)),
+    "hinge": Rule(
+        lambda y, x: np.where(y * x < 1, 1.0 - y * x, 0.0),
+        lambda y, x: np.where(y * x < 1, -y, 0.0),
+    ),
+    "perceptron": Rule(
+        lambda y, x: np.where(y * x < 0, -y * x, 0.0), lambda y, x: np.where(y * x < 0, -y, 0.0)
+    ),
+    "zero_one": Rule(lambda y, x: np.where(y * x <= 0, 1.0, 0.0), _no_slope("zero_one")),
+    "huber": Rule(
+        lambda y, x, delta: _huber(x - y, delta),
+        lambda y, x, delta: np.clip(x - y, -delta, delta),
+    ),
+    "log_cosh": Rule(lambda y, x: _log_cosh(x - y), lambda y, x: np.tanh(x - y)),
+}
+
+
+def _density_slope(y: Array, x: Array) -> Array:
+    with np.errstate(divide="ignore"):
+        return np.asarray(-1.0 / x)
+
+
+def _log_softplus(z: Array) -> Array:
+    """log log(1 + exp z), which is z − exp(z)/2 + ... far below zero."""
+    inside = np.where(z.real > _FAR, z, _FAR)
+    return np.where(z.real > _FAR, np.log(_softplus(inside)), z)
+
+
+def _log_softplus_slope(z: Array) -> Array:
+    inside = np.where(z.real > _FAR, z, _FAR)
+    return np.where(z.real > _FAR, _sigmoid(inside) / _softplus(inside), 1.0)
+
+
+_FAR = -40.0
+
+#: Pairs of σ^N and ℓ that are taken from the logits, where x^N may underflow and ∂ℓ/∂x^N overflow:
+#: ℓ of weights c, labels y and z^N, each component, and its gradient ∂ℓ/∂z^N.
+LOGIT_RULES: dict[tuple[str, str], Rule] = {
+    ("softmax", "cross_entropy"): Rule(
+        lambda c, y, z: -c * y * _log_softmax(z),
+        lambda c, y, z: _softmax(z) * (c * y).sum(axis=1, keepdims=True) - c * y,
+    ),
+    ("softmax", "negative_log_density"): Rule(
+        lambda c, y, z: -c * _log_softmax(z),
+        lambda c, y, z: _softmax(z) * (c + 0.0 * y).sum(axis=1, keepdims=True) - c,
+    ),
+    ("sigmoid", "negative_log_density"): Rule(
+        lambda c, y, z: c * _softplus(-z), lambda c, y, z: -c * _sigmoid(-z)
+    ),
+    ("softplus", "negative_log_density"): Rule(
+        lambda c, y, z: -c * _log_softplus(z), lambda c, y, z: -c * _log_softplus_slope(z)
+    ),
 }
 
 #: Ω(w) and ∂Ω/∂w of one weight, without the strength.
-REGULARIZER_RULES: dict[str, Rule] = {"L2": Rule(lambda w: 0.5 * w**2, lambda w: w)}
+REGULARIZER_RULES: dict[str, Rule] = {
+    "L2": Rule(lambda w: 0.5 * w**2, lambda w: w),
+    "L1": Rule(np.abs, np.sign),
+    "elastic_net": Rule(
+        lambda w, l1, l2: l1 * np.abs(w) + 0.5 * l2 * w**2,
+        lambda w, l1, l2: l1 * np.sign(w) + l2 * w,
+    ),
+}
 
 
 class Textbook:
@@ -130,15 +249,27 @@ class Textbook:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self._sigma = [
-            _rule(ACTIVATION_RULES, layer.activation, unlisted.activation)
+            rule(ACTIVATION_RULES, layer.activation, unlisted.activation)
             for layer in problem.layers
         ]
-        self._loss = _rule(LOSS_RULES, problem.loss, unlisted.loss)
+        self._loss = rule(LOSS_RULES, problem.loss, unlisted.loss)
         self._omega: Rule | None = None
         if problem.regularizer is not None:
-            self._omega = _rule(REGULARIZER_RULES, problem.regularizer, unlisted.regularizer)
+            self._omega = rule(REGULARIZER_RULES, problem.regularizer, unlisted.regularizer)
         last = problem.layers[-1].activation.name
-        self._on_logits = (last, problem.loss.name) == ("softmax", "cross_entropy")
+        self._logits = LOGIT_RULES.get((last, problem.loss.name))
+        self._weights = np.array(problem.class_weights or (1.0,))
+
+    @property
+    def on_logits(self) -> bool:
+        """Whether ℓ is taken from z^N: see ``LOGIT_RULES``."""
+        return self._logits is not None
+
+    def output_slope(self, Y: Array, output: Array) -> Array:
+        """∂ℓ/∂x^N of every sample; on logits ∂ℓ/∂z^N, of z^N."""
+        if self._logits is not None:
+            return np.asarray(self._logits.slope(self._weights, Y, output))
+        return np.asarray(self._weights * self._loss.slope(Y, output))
 
     def forward(self, theta: Theta, X: Array) -> States:
         """[(Z^1, X^1), ..., (Z^N, X^N)], each array (M, n_k).
@@ -160,14 +291,20 @@ class Textbook:
     def loss(self, theta: Theta, X: Array, Y: Array) -> Any:
         """J = (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Ω(W^1, ..., W^N), complex for complex θ.
 
-        After softmax, cross-entropy is taken from the logits: −Σ_p y_p log softmax(z)_p.
+        After softmax, cross-entropy is taken from the logits: −Σ_p y_p log softmax(z)_p. So are the
+        other pairs of ``LOGIT_RULES``.
         """
         z, x = self.forward(theta, X)[-1]
         self._check_labels(Y, x)
-        each = -Y * _log_softmax(z) if self._on_logits else self._loss.value(Y, x)
+        if self._logits is not None:
+            each = self._logits.value(self._weights, Y, z)
+        else:
+            each = self._weights * self._loss.value(Y, x)
         total = each.sum() / len(X)
         if self._omega is not None:
-            total += self.problem.strength * sum(self._omega.value(W).sum() for W, _ in theta)
+            counted = 2 if self.problem.penalizes_biases else 1
+            omega = sum(self._omega.value(v).sum() for pair in theta for v in pair[:counted])
+            total += self.problem.strength * omega
         return total
 
     def gradient(self, theta: Theta, X: Array, Y: Array) -> Theta:
@@ -176,11 +313,14 @@ class Textbook:
         _, local = self._backward(theta, passed, Y)
         inputs = [X, *(x for _, x in passed[:-1])]
         gradient = []
-        for (W, _), x, delta in zip(theta, inputs, local, strict=True):
+        for (W, b), x, delta in zip(theta, inputs, local, strict=True):
             dW = np.einsum("ip,iq->pq", delta, x) / len(X)
+            db = delta.sum(axis=0) / len(X)
             if self._omega is not None:
                 dW = dW + self.problem.strength * self._omega.slope(W)
-            gradient.append((dW, delta.sum(axis=0) / len(X)))
+                if self.problem.penalizes_biases:
+                    db = db + self.problem.strength * self._omega.slope(b)
+            gradient.append((dW, db))
         return tuple(gradient)
 
     def deltas(self, theta: Theta, X: Array, Y: Array) -> list[Array]:
@@ -194,11 +334,11 @@ class Textbook:
         """Δ^k and δ^k = ∂ℓ_i/∂z_i^k for k = 1..N."""
         x = passed[-1][1]
         self._check_labels(Y, x)
-        outer: list[Array] = [self._loss.slope(Y, x)]
+        outer: list[Array] = [self._weights * self._loss.slope(Y, x)]
         local: list[Array] = []
         for k in reversed(range(len(theta))):
-            if self._on_logits and k == len(theta) - 1:
-                delta = x * Y.sum(axis=1, keepdims=True) - Y
+            if self.on_logits and k == len(theta) - 1:
+                delta = self.output_slope(Y, passed[k][0])
             else:
                 delta = _pulled_back(self._sigma[k].slope(passed[k][0]), outer[0])
             local.insert(0, delta)
@@ -225,10 +365,14 @@ def _pulled_back(slope: Array, outer: Array) -> Array:
     return np.asarray(slope * outer)
 
 
-def _rule(table: dict[str, Rule], choice: Choice, unlisted_pair: Pair) -> Rule:
+def rule(table: dict[str, Rule], choice: Choice, unlisted_pair: Pair) -> Rule:
     """The hand-written rule with its parameters bound, or the numeric one of an unlisted entry."""
     if choice.name not in table:
         return Rule(*unlisted_pair(choice))
     value, slope = table[choice.name]
-    named = {key: number for key, number in choice.parameters if key != "strength"}
+    named = {
+        key: number
+        for key, number in choice.parameters
+        if key != "strength" and not isinstance(number, bool)
+    }
     return Rule(partial(value, **named), partial(slope, **named))

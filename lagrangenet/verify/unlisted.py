@@ -131,5 +131,9 @@ def _elementwise(function: Callable[..., Any], arrays: tuple[Array, ...]) -> Arr
     out = np.empty(np.shape(arrays[0]), dtype=kind)
     with mpmath.workdps(DIGITS):
         for index in np.ndindex(out.shape):
-            out[index] = kind(function(*(number(kind(array[index])) for array in arrays)))
+            point = [kind(array[index]) for array in arrays]
+            try:
+                out[index] = kind(function(*map(number, point)))
+            except (TypeError, ValueError, ZeroDivisionError):
+                raise DataError(f"a declared function has no real value at {point}") from None
     return out

@@ -11,6 +11,7 @@ from typing import Any
 from lagrangenet.verify import symbol_checks  # noqa: F401
 from lagrangenet.verify import code_checks  # noqa: F401
 from lagrangenet.verify import difference_checks  # noqa: F401
+from lagrangenet.verify import second_order_checks  # noqa: F401
 from lagrangenet.verify import solution_checks  # noqa: F401
 # isort: on
 
@@ -76,7 +77,7 @@ def verify(
     say = report or (lambda _: None)
     named = problem if problem.name else replace(problem, name="problem")
     say(f"{named.name}: deriving and generating")
-    derivation = Derivation(named)
+    derivation = Derivation(named, order=2)
     code = generate(derivation) if routines is None else routines
     _check_code(problem, code)
     code = Routines(named, code.source)

@@ -12,7 +12,7 @@ import sympy as sp
 
 from lagrangenet.errors import ProblemError
 from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Choice
-from lagrangenet.functions.base import Entry, Z, n, p, parameter, w, x, y, z
+from lagrangenet.functions.base import Entry, Z, n, p, w, x, y, z
 
 
 def activation(choice: Choice, arguments: tuple[sp.Expr, ...]) -> tuple[sp.Expr, ...]:
@@ -85,5 +85,4 @@ def bound(entry: Entry, choice: Choice, expr: sp.Expr | None = None) -> sp.Expr:
     >>> bound(leaky_relu, leaky_relu(slope=0.25))
     Piecewise((z, z > 0), (0.25*z, True))
     """
-    values = {parameter(name): sp.Float(value) for name, value in choice.parameters}
-    return cast(sp.Expr, (entry.expr if expr is None else expr).xreplace(values))
+    return cast(sp.Expr, entry.at(choice, expr))

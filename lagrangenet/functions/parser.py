@@ -1,0 +1,499 @@
+"""Expressions from text, without ever handing the text to SymPy.
+
+``sympify`` and its relatives execute what they read. Here Python's own grammar is the tokenizer and
+an allow-list is the interpreter: numbers, declared names, + − * / **, calls of offered functions,
+comparisons as their arguments, subscripts of declared arrays. Everything else is refused with its
+column and a remedy, before anything large is evaluated: length, nesting, digits and exponents are
+bounded.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import keyword
+import re
+import unicodedata
+import warnings
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NoReturn
+
+import sympy as sp
+
+from lagrangenet.errors import ProblemError
+
+#: What a text may be at most.
+LENGTH, NESTING, NODES = 1000, 30, 300
+#: Digits of a literal, decimal exponent of a literal, exponent of a power, bits of an exact number.
+DIGITS, DECADES, EXPONENT, BITS = 30, 99, 64, 512
+#: A constant larger than this is a slip, and nested ones would take forever.
+LARGEST = 1e100
+#: Comparisons in one expression.
+CASES = 12
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
+_LITERAL = re.compile(r"(?:(\d+)\.?(\d*)|\.(\d+))(?:[eE]([+-]?\d+))?")
+_SPELLING = re.compile(r"[A-Za-z0-9_.+\-*/(),<>=\[\] ]")
+_REMEDIES = {
+    "^": "write ** for a power",
+    "·": "write * for a product",
+    "−": "write an ASCII minus, -",
+    "²": "write **2",
+    "\n": "write the expression on one line",
+    "\t": "write a blank",
+}
+_RELATIONS: dict[type[ast.cmpop], Any] = {
+    ast.Lt: sp.StrictLessThan,
+    ast.LtE: sp.LessThan,
+    ast.Gt: sp.StrictGreaterThan,
+    ast.GtE: sp.GreaterThan,
+}
+
+Function = Callable[..., sp.Expr]
+
+
+def where(condition: sp.Basic, yes: sp.Expr, no: sp.Expr) -> sp.Expr:
+    """``yes`` where the condition holds, otherwise ``no``."""
+    left, right = condition.args
+
+    def chosen(a: sp.Expr, b: sp.Expr) -> sp.Expr:
+        if a.is_number and b.is_number:
+            return yes if condition.func(a, b) else no
+        return _piecewise((yes, condition.func(a, b, evaluate=False)), (no, sp.true))
+
+    return _by_cases(chosen, left, right)
+
+
+def largest(first: sp.Expr, second: sp.Expr) -> sp.Expr:
+    """max; where both are equal, its derivative is that of the constant one, otherwise the second."""
+    return _by_cases(lambda a, b: _extreme(a, b, sp.StrictGreaterThan, sp.Max), first, second)
+
+
+def smallest(first: sp.Expr, second: sp.Expr) -> sp.Expr:
+    """min; where both are equal, its derivative is that of the constant one, otherwise the second."""
+    return _by_cases(lambda a, b: _extreme(a, b, sp.StrictLessThan, sp.Min), first, second)
+
+
+def _extreme(first: sp.Expr, second: sp.Expr, beats: Any, constant: Any) -> sp.Expr:
+    if first.is_number and second.is_number:
+        return constant(first, second)
+    a, b = (second, first) if first.is_number else (first, second)
+    return _piecewise((a, beats(a, b, evaluate=False)), (b, sp.true))
+
+
+def _by_cases(function: Function, first: sp.Expr, second: sp.Expr) -> sp.Expr:
+    """The function on every branch of its arguments, so that no condition contains cases."""
+    first, second = _split(first), _split(second)
+    if isinstance(first, sp.Piecewise):
+        return _piecewise(*((_by_cases(function, a, second), c) for a, c in first.args))
+    if isinstance(second, sp.Piecewise):
+        return _piecewise(*((_by_cases(function, first, b), c) for b, c in second.args))
+    if first.has(sp.Piecewise, sp.Abs) or second.has(sp.Piecewise, sp.Abs):
+        raise ValueError("cases inside a comparison; compare before you calculate")
+    return function(first, second)
+
+
+def _split(value: sp.Expr) -> sp.Expr:
+    """|a| by cases."""
+    if not isinstance(value, sp.Abs):
+        return value
+    (a,) = value.args
+    return sp.Piecewise(
+        (a, sp.StrictGreaterThan(a, 0, evaluate=False)), (-a, sp.true), evaluate=False
+    )
+
+
+def _piecewise(*branches: tuple[sp.Expr, sp.Basic]) -> sp.Expr:
+    whole = sp.Piecewise(*branches, evaluate=False)
+    if len(whole.atoms(sp.core.relational.Relational)) > CASES or _size(whole) > 4 * CASES:
+        raise ValueError(f"more than {CASES} cases; write fewer")
+    return whole
+
+
+def _size(whole: sp.Expr) -> int:
+    inner = (_size(e) for e, _ in whole.args if isinstance(e, sp.Piecewise))
+    return len(whole.args) + sum(inner)
+
+
+def magnitude(value: sp.Expr) -> sp.Expr:
+    """|value|, with derivative 0 at 0."""
+    return _by_cases(lambda a, _: sp.Abs(a), value, sp.S.Zero)
+
+
+def sign(value: sp.Expr) -> sp.Expr:
+    """−1, 0 or 1."""
+    return _by_cases(lambda a, _: sp.sign(a), value, sp.S.Zero)
+
+
+def sigmoid(value: sp.Expr) -> sp.Expr:
+    """1/(1 + exp(−value))."""
+    return 1 / (1 + sp.exp(-value))
+
+
+def softplus(value: sp.Expr) -> sp.Expr:
+    """log(1 + exp(value))."""
+    return sp.log(1 + sp.exp(value))
+
+
+#: Functions whose first argument is a comparison.
+CONDITIONAL: frozenset[str] = frozenset({"where"})
+
+#: The functions that an activation, a loss or a regularizer may be written with.
+FUNCTIONS: Mapping[str, Function] = MappingProxyType(
+    {
+        "exp": sp.exp,
+        "log": sp.log,
+        "sqrt": sp.sqrt,
+        "tanh": sp.tanh,
+        "sinh": sp.sinh,
+        "cosh": sp.cosh,
+        "sin": sp.sin,
+        "cos": sp.cos,
+        "atan": sp.atan,
+        "erf": sp.erf,
+        "abs": magnitude,
+        "max": largest,
+        "min": smallest,
+        "sign": sign,
+        "sigmoid": sigmoid,
+        "softplus": softplus,
+        "where": where,
+    }
+)
+
+
+def parse(
+    text: str,
+    names: Mapping[str, sp.Expr],
+    functions: Mapping[str, Function] = FUNCTIONS,
+    arrays: Mapping[str, sp.IndexedBase] = MappingProxyType({}),
+) -> sp.Expr:
+    """The expression that a text says.
+
+    Parameters
+    ----------
+    text : str
+        One line, e.g. ``"z/(1 + exp(-z))"`` or ``"sum(W[p,q]*x[i,q], q)"``.
+    names : mapping
+        The symbols that may occur.
+    functions : mapping
+        The functions that may be called, each taking and returning SymPy expressions.
+    arrays : mapping
+        The arrays that may be subscripted; subscripts are expressions in ``names``.
+
+    Raises
+    ------
+    ProblemError
+        For anything else; the message shows the place.
+
+    Examples
+    --------
+    >>> z = sp.Symbol("z", real=True)
+    >>> parse("0.5*z*(1 + tanh(z))", {"z": z})
+    z*(tanh(z) + 1)/2
+    >>> parse("z.real", {"z": z})
+    Traceback (most recent call last):
+    ...
+    lagrangenet.errors.ProblemError: column 1: an attribute cannot stand in a formula; ...
+        z.real
+        ^
+    """
+    return _Parser(text, names, functions, arrays).expression()
+
+
+class _Parser:
+    def __init__(
+        self,
+        text: str,
+        names: Mapping[str, sp.Expr],
+        functions: Mapping[str, Function],
+        arrays: Mapping[str, sp.IndexedBase],
+    ) -> None:
+        if not isinstance(text, str):
+            raise ProblemError(f"an expression is text, not {type(text).__name__}")
+        self.text = text
+        self.names, self.functions, self.arrays = names, functions, arrays
+        self.left = 0
+
+    def expression(self) -> sp.Expr:
+        self.check_spelling()
+        tree = self.tree()
+        return self.value(tree, 0)
+
+    # -- before Python's grammar sees it ---------------------------------------------------------
+
+    def check_spelling(self) -> None:
+        if not self.text.strip():
+            self.refuse(0, "the expression is empty", "write one, such as z/(1 + exp(-z))")
+        if len(self.text) > LENGTH:
+            self.refuse(LENGTH, f"{len(self.text)} characters", f"write at most {LENGTH}")
+        depth = 0
+        for column, character in enumerate(self.text):
+            if not _SPELLING.fullmatch(character):
+                shown = repr(character)
+                if not character.isascii():
+                    shown += f" ({unicodedata.name(character, 'no name')})"
+                remedy = _REMEDIES.get(
+                    character, "use ASCII letters, digits and + - * / ( ) [ ] , . < > ="
+                )
+                self.refuse(column, f"the character {shown} cannot stand in a formula", remedy)
+            depth += (character in "([") - (character in ")]")
+            if depth > NESTING:
+                self.refuse(column, f"more than {NESTING} nested brackets", "simplify it")
+
+    def tree(self) -> ast.expr:
+        self.left = len(self.text) - len(self.text.lstrip())
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                tree = ast.parse(self.text.strip(), mode="eval").body
+            count = sum(1 for _ in ast.walk(tree))
+        except SyntaxError as error:
+            column = self.left + max((error.offset or 1) - 1, 0)
+            self.refuse(min(column, len(self.text)), "this is no formula", f"{error.msg}")
+        except (ValueError, MemoryError, RecursionError, Warning) as error:
+            self.refuse(0, "this cannot be read", str(error) or "simplify it")
+        if count > 4 * NODES:
+            self.refuse(0, "too many operations", f"write at most {NODES}")
+        return tree
+
+    # -- values ----------------------------------------------------------------------------------
+
+    def value(self, node: ast.expr, depth: int) -> sp.Expr:
+        if depth > NESTING:
+            self.refuse_at(node, f"more than {NESTING} nested operations", "simplify it")
+        found = self.evaluated(node, depth)
+        return self.checked(node, found)
+
+    def evaluated(self, node: ast.expr, depth: int) -> sp.Expr:
+        match node:
+            case ast.Constant():
+                return self.number(node)
+            case ast.Name():
+                return self.name(node)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -self.value(operand, depth + 1)
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self.value(operand, depth + 1)
+            case ast.BinOp(op=ast.Add() | ast.Sub()):
+                return sp.Add(*self.chain(node, depth, ast.Add, ast.Sub))
+            case ast.BinOp(op=ast.Mult() | ast.Div()):
+                return sp.Mul(*self.chain(node, depth, ast.Mult, ast.Div))
+            case ast.BinOp(op=ast.Pow()):
+                return self.power(node, depth)
+            case ast.Call():
+                return self.call(node, depth)
+            case ast.Subscript():
+                return self.entry(node, depth)
+            case ast.Compare():
+                cause, remedy = "a comparison has no value", "compare inside where(condition, a, b)"
+            case _:
+                kind = type(node).__name__
+                what, remedy = _REFUSED.get(kind, (kind, "write a formula"))
+                cause = f"{what} cannot stand in a formula"
+        return self.refuse_at(node, cause, remedy)
+
+    def chain(
+        self, node: ast.expr, depth: int, direct: type[ast.operator], inverse: type[ast.operator]
+    ) -> list[sp.Expr]:
+        """Operands of a + b − c + ..., so that SymPy adds (or multiplies) once."""
+        operands: list[sp.Expr] = []
+        while isinstance(node, ast.BinOp) and isinstance(node.op, direct | inverse):
+            right = self.value(node.right, depth + 1)
+            if isinstance(node.op, ast.Div) and right.is_zero:
+                self.refuse_at(node.right, "division by zero", "divide by something else")
+            if isinstance(node.op, inverse):
+                right = -right if inverse is ast.Sub else 1 / right
+            operands.append(right)
+            node = node.left
+        operands.append(self.value(node, depth + 1))
+        return operands[::-1]
+
+    def power(self, node: ast.BinOp, depth: int) -> sp.Expr:
+        if any(
+            isinstance(e, ast.BinOp) and isinstance(e.op, ast.Pow) for e in ast.walk(node.right)
+        ):
+            self.refuse_at(node.right, "a power in an exponent", "write exp(...), or brackets")
+        base, exponent = self.value(node.left, depth + 1), self.value(node.right, depth + 1)
+        if exponent.is_number and not -EXPONENT <= float(exponent) <= EXPONENT:
+            self.refuse_at(node.right, "a large exponent", f"use one up to {EXPONENT}")
+        if base.is_zero and not exponent.is_positive:
+            self.refuse_at(node, "zero to this power is not defined", "change base or exponent")
+        return sp.Pow(base, exponent)
+
+    def number(self, node: ast.Constant) -> sp.Expr:
+        literal = self.source(node)
+        found = _LITERAL.fullmatch(literal)
+        if found is None:
+            self.refuse_at(
+                node, f"{literal} is no decimal number", "write digits, as in 0.5 or 1e-3"
+            )
+        digits = "".join(part or "" for part in found.groups()[:3])
+        decade = int(found[4] or 0)
+        if len(digits) > DIGITS:
+            self.refuse_at(node, f"a number of {len(digits)} digits", f"write at most {DIGITS}")
+        if abs(decade) > DECADES:
+            self.refuse_at(node, f"a number with exponent {decade}", f"stay within 1e±{DECADES}")
+        if len(digits) <= 16 and abs(decade) <= 16:
+            return sp.Rational(literal)
+        return sp.Float(float(literal))
+
+    def name(self, node: ast.Name) -> sp.Expr:
+        if not _NAME.fullmatch(node.id) or keyword.iskeyword(node.id):
+            self.refuse_at(
+                node,
+                f"{node.id!r} is no name",
+                "a name is a letter, then at most 30 letters, digits and underscores",
+            )
+        if node.id in self.names:
+            return self.names[node.id]
+        if node.id in self.arrays:
+            self.refuse_at(node, f"the array {node.id!r} stands alone", f"write {node.id}[...]")
+        if node.id in self.functions:
+            self.refuse_at(node, f"the function {node.id!r} stands alone", f"write {node.id}(...)")
+        known = ", ".join(sorted(self.names)) or "none"
+        return self.refuse_at(node, f"unknown name {node.id!r}", f"known names: {known}")
+
+    def call(self, node: ast.Call, depth: int) -> sp.Expr:
+        if not isinstance(node.func, ast.Name):
+            self.refuse_at(node.func, "only a function by its name is called", "write f(...)")
+        name = node.func.id
+        if name not in self.functions:
+            known = ", ".join(sorted(self.functions)) or "none"
+            hint = f"write {name}*(...) for a product" if name in self.names else f"known: {known}"
+            self.refuse_at(node.func, f"unknown function {name!r}", hint)
+        if node.keywords or any(isinstance(arg, ast.Starred) for arg in node.args):
+            self.refuse_at(node, "a keyword or starred argument", f"write {name}(a, b, ...)")
+        function = self.functions[name]
+        conditional = name in CONDITIONAL
+        arguments = [
+            self.condition(argument, depth + 1)
+            if conditional and position == 0
+            else self.value(argument, depth + 1)
+            for position, argument in enumerate(node.args)
+        ]
+        if not _takes(function, len(arguments)):
+            self.refuse_at(
+                node, f"{name} does not take {len(arguments)} argument(s)", _usage(name, function)
+            )
+        return self.applied(node, function, arguments)
+
+    def applied(self, node: ast.Call, function: Function, arguments: list[sp.Expr]) -> sp.Expr:
+        try:
+            found = function(*arguments)
+        except ProblemError as error:
+            self.refuse_at(node, str(error), "see the function's help")
+        except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            self.refuse_at(node, "this call has no value", str(error))
+        constant = all(argument.is_number for argument in arguments)
+        if constant and found.is_number and not found.is_Rational and function is not sp.sqrt:
+            return self.rounded(node, found)
+        return found
+
+    def condition(self, node: ast.expr, depth: int) -> sp.Basic:
+        if not isinstance(node, ast.Compare):
+            self.refuse_at(node, "this is no comparison", "write where(z > 0, a, b)")
+        if len(node.ops) != 1 or type(node.ops[0]) not in _RELATIONS:
+            self.refuse_at(node, "one comparison by <, <=, > or >= is expected", "nest where(...)")
+        left, right = self.value(node.left, depth), self.value(node.comparators[0], depth)
+        if left.is_number and right.is_number:
+            self.refuse_at(node, "two constants are compared", "drop the case that never holds")
+        return _RELATIONS[type(node.ops[0])](left, right, evaluate=False)
+
+    def entry(self, node: ast.Subscript, depth: int) -> sp.Expr:
+        if not isinstance(node.value, ast.Name) or node.value.id not in self.arrays:
+            known = ", ".join(sorted(self.arrays)) or "none"
+            self.refuse_at(node, "only a declared array has subscripts", f"arrays: {known}")
+        inside = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        subscripts = [self.value(index, depth + 1) for index in inside]
+        try:
+            return self.arrays[node.value.id][tuple(subscripts)]
+        except (TypeError, ValueError, IndexError) as error:
+            self.refuse_at(node, f"{node.value.id} cannot be subscripted so", str(error))
+
+    # -- refusals --------------------------------------------------------------------------------
+
+    def checked(self, node: ast.expr, found: sp.Expr) -> sp.Expr:
+        """The value, if it is real and of bounded size."""
+        parts = (found, *found.args)
+        if any(part in _UNDEFINED for part in parts):
+            self.refuse_at(node, "this has no real value", "stay within the function's domain")
+        if any(
+            part.is_Rational and max(part.p.bit_length(), part.q.bit_length()) > BITS
+            for part in parts
+        ):
+            self.refuse_at(node, "a number of this size", "write it with an exponent: 1e30")
+        if found.is_Pow and found.exp.is_number and abs(float(found.exp)) > EXPONENT:
+            self.refuse_at(node, "a large exponent", f"use one up to {EXPONENT}")
+        if found.is_number:
+            if found.is_real is not True:
+                self.refuse_at(node, "this has no real value", "stay within the function's domain")
+            if not found.is_Rational:
+                self.bounded(node, found)
+        return found
+
+    def bounded(self, node: ast.expr, found: sp.Expr) -> float:
+        value = abs(found.evalf(15))
+        if not value <= LARGEST:
+            self.refuse_at(node, "a constant of this size", f"stay below {LARGEST:g}")
+        return float(found)
+
+    def rounded(self, node: ast.expr, found: sp.Expr) -> sp.Expr:
+        """A constant such as exp(2) as a number."""
+        if found in _UNDEFINED or found.is_real is not True:
+            self.refuse_at(node, "this has no real value", "stay within the function's domain")
+        value = self.bounded(node, found)
+        return sp.Float(value) if value else sp.S.Zero
+
+    def source(self, node: ast.expr) -> str:
+        return self.text.strip()[node.col_offset : node.end_col_offset]
+
+    def refuse_at(self, node: ast.expr, cause: str, remedy: str) -> NoReturn:
+        self.refuse(self.left + node.col_offset, cause, remedy)
+
+    def refuse(self, column: int, cause: str, remedy: str) -> NoReturn:
+        """Say where, why and what to do; the caret stands under the place."""
+        start = max(0, column - 40)
+        shown = "".join(c if c.isprintable() else "?" for c in self.text[start : start + 80])
+        caret = " " * (column - start) + "^"
+        raise ProblemError(f"column {column + 1}: {cause}; {remedy}\n    {shown}\n    {caret}")
+
+
+_UNDEFINED = frozenset({sp.nan, sp.zoo, sp.oo, -sp.oo, sp.I})
+
+#: How the parts of Python that are not mathematics are called, and what to do instead.
+_REFUSED = {
+    "Attribute": ("an attribute", "write a function as f(z)"),
+    "BinOp": ("this operator", "use + - * / **"),
+    "UnaryOp": ("this operator", "use + or -"),
+    "BoolOp": ("'and' and 'or'", "nest where(...)"),
+    "IfExp": ("'if'", "write where(condition, a, b)"),
+    "Tuple": ("a list of values", "write one expression"),
+    "List": ("a list", "write one expression"),
+    "Slice": ("a range of subscripts", "write one subscript for each axis"),
+    "Starred": ("a star", "write the operands of *"),
+    "ListComp": ("a loop", "write the terms out"),
+    "GeneratorExp": ("a loop", "write the terms out"),
+    "Await": ("'await'", "write a formula"),
+    "Yield": ("'yield'", "write a formula"),
+    "NamedExpr": ("an assignment", "write the value"),
+    "Lambda": ("'lambda'", "write the formula itself"),
+}
+
+
+def _takes(function: Function, count: int) -> bool:
+    """Whether a function accepts that many positional arguments; SymPy's own take one here."""
+    if function is sp.sqrt or isinstance(function, type):
+        return count == 1
+    try:
+        inspect.signature(function).bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _usage(name: str, function: Function) -> str:
+    if function is sp.sqrt or isinstance(function, type):
+        return f"write {name}(z)"
+    return f"write {name}({', '.join(inspect.signature(function).parameters)})"

@@ -1,0 +1,331 @@
+"""The stationarity conditions of a graph: its layers' contributions in its own names and sizes.
+
+    L(x, θ, λ) = J + Σ_y ⟨λ_y, y − f_y(x, θ)⟩
+
+Since L is a sum, what a state passes on to its multiplier is the sum over all constraints that read
+it, and the gradient of a shared parameter is the sum over all constraints that use it. Conditions
+are solved for the one unknown in which they are linear with coefficient 1:
+
+    ∂L/∂λ_y = 0    y   = f_y                                       (S1)
+    ∂L/∂x   = 0    λ_x = Σ ∂⟨λ_y, f_y⟩/∂x − ∂J/∂x                  (S2 at the output, S3)
+    ∂L/∂W          ∂J/∂W − Σ ∂⟨λ_y, f_y⟩/∂W                        (S5, the gradient)
+
+and those of the tangent Lagrangian L̇ in the same way for ẏ, λ̇_x and the Hessian-vector product
+(T1, T2, T3, T5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import sympy as sp
+
+from lagrangenet.functions import ACTIVATIONS, Choice
+from lagrangenet.graph import Graph, Use
+from lagrangenet.layers.base import M, Sigma
+from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic.graphs import pieces
+from lagrangenet.symbolic.graphs.elimination import Part, parts
+from lagrangenet.symbolic.graphs.pieces import base, dotted, multiplier
+from lagrangenet.symbolic.tangent import tangent
+
+Limits = tuple[tuple[sp.Symbol, sp.Expr, sp.Expr], ...]
+#: The labels y of the loss.
+LABELS = base("Y")
+
+
+@dataclass(frozen=True)
+class Summand:
+    """One term of a condition: the part, and the constraint it comes from (None for J)."""
+
+    part: Part
+    use: Use | None = None
+    equation: str = ""
+
+
+@dataclass(frozen=True)
+class NetworkCondition:
+    """∂L/∂v = 0 (or ∂L̇/∂v = 0), solved for its unknown; or ∂L/∂W, which has none.
+
+    Attributes
+    ----------
+    label : str
+        S1, S2, S3, S5, or T1, T2, T3, T5.
+    wrt : str
+        The name of v.
+    target : sympy.Indexed
+        The unknown, or the derivative, at its free indices.
+    ranges : tuple of (index, lower, upper)
+        Of the free indices.
+    summands : tuple of Summand
+        Their sum is the unknown (the derivative).
+    """
+
+    label: str
+    wrt: str
+    target: sp.Indexed
+    ranges: Limits
+    summands: tuple[Summand, ...]
+
+    @property
+    def expr(self) -> sp.Expr:
+        """The right-hand side as one SymPy expression."""
+        return sp.Add(*(summand.part.expr for summand in self.summands))
+
+
+@dataclass(frozen=True)
+class Network:
+    """All conditions of a graph.
+
+    Attributes
+    ----------
+    graph : Graph
+    store : bool
+        How terms with affine subscripts are written, see :mod:`.elimination`.
+    """
+
+    graph: Graph
+    store: bool = True
+
+    def conditions(self, order: int = 1) -> tuple[NetworkCondition, ...]:
+        """Forward, backward and gradient, in this order; of L̇ for order 2."""
+        return self._second if order == 2 else self._first
+
+    @cached_property
+    def _first(self) -> tuple[NetworkCondition, ...]:
+        return tuple(self._derive(1))
+
+    @cached_property
+    def _second(self) -> tuple[NetworkCondition, ...]:
+        return tuple(self._derive(2))
+
+    @cached_property
+    def constants(self) -> frozenset[str]:
+        """States without a multiplier: maxima that are subtracted, and positions of maxima."""
+        return frozenset(
+            use.names[name]
+            for use in self.graph.uses
+            for name in pieces.constant_states(use.constraint.entry, use.constraint.options)
+        )
+
+    @cached_property
+    def values(self) -> Mapping[str, tuple[sp.Indexed, sp.Indexed]]:
+        """For z of an equation y = σ(z): both at the same indices, in the graph's names."""
+        found = {}
+        for use in self.graph.uses:
+            for equation in use.equations:
+                (argument,) = equation.forward.args if isinstance(equation.forward, Sigma) else [None]
+                if isinstance(argument, sp.Indexed):
+                    z = base(use.names[str(argument.base.label)])[argument.indices]
+                    y = base(use.names[equation.name])[equation.state.indices]
+                    found[str(z.base.label)] = (z, y)
+        return found
+
+    def activation(self, state: str) -> Choice | None:
+        """The activation of the constraint that determines a state."""
+        return next(c.activation for c in self.graph.constraints if c.state == state)
+
+    # -- derivation ------------------------------------------------------------------------------
+
+    def _derive(self, order: int) -> Iterator[NetworkCondition]:
+        tag, flow = "ST"[order - 1], self._flows(order)
+        for name in self.graph.states:
+            lam = multiplier(name)
+            for target, limits, summands in flow.get(lam, ()):
+                found = base(name if order == 1 else dotted(name))[target.indices]
+                yield NetworkCondition(f"{tag}1", lam, found, limits, summands)
+        order_of = [s for s in reversed(self.graph.states) if s not in self.constants]
+        for name in (*order_of, *self.graph.parameters):
+            state = name in self.graph.states
+            merged = self._merged(name, [*flow.get(name, ()), *self._objective(name, order)])
+            if merged is None:
+                continue
+            target, limits, summands = merged
+            if state:
+                label = "2" if all(s.use is None for s in summands) else "3"
+                unknown = multiplier(name) if order == 1 else dotted(multiplier(name))
+            else:
+                label, unknown = "5", f"grad_{name}" if order == 1 else f"hess_{name}"
+                summands = tuple(
+                    s if s.use is None else Summand(_negative(s.part), s.use, s.equation)
+                    for s in summands
+                )
+            yield NetworkCondition(f"{tag}{label}", name, base(unknown)[target.indices], limits, summands)
+
+    def _flows(self, order: int) -> dict[str, list[tuple[sp.Indexed, Limits, tuple[Summand, ...]]]]:
+        """∂P/∂v of every equation, by the name of v."""
+        flows: dict[str, list[tuple[sp.Indexed, Limits, tuple[Summand, ...]]]] = {}
+        inputs = {name for name, _ in self.graph.inputs}
+        for use in self.graph.uses:
+            rename = self._renaming(use)
+            for contribution in pieces.contributions(
+                use.constraint.entry, use.constraint.options, _coupled(use), order, self.store
+            ):
+                wrt = rename(contribution.wrt)
+                name = str(wrt.base.label)
+                if name in inputs:
+                    continue
+                limits = tuple((v, a, b.xreplace(use.sizes)) for v, a, b in contribution.ranges)
+                renamed = (_renamed(part, rename, use) for part in contribution.parts)
+                still = {dotted(name) for name in inputs}
+                summands = tuple(
+                    Summand(part, use, use.names[contribution.equation])
+                    for part in (_without(part, still) for part in renamed)
+                    if part.factor != 0
+                )
+                flows.setdefault(name, []).append((wrt, limits, summands))
+        return flows
+
+    def _renaming(self, use: Use):  # type: ignore[no-untyped-def]
+        names = dict(use.names)
+        for local, name in use.names.items():
+            names[dotted(local)] = dotted(name)
+            names[multiplier(local)] = multiplier(name)
+            names[dotted(multiplier(local))] = dotted(multiplier(name))
+
+        def rename(expr: sp.Expr) -> sp.Expr:
+            def change(e: sp.Indexed) -> sp.Expr:
+                label = str(e.base.label)
+                array = sp.IndexedBase(names[label], **_kind(e))
+                return array[tuple(rename(a) for a in e.indices)]
+
+            swap = {**use.sizes, pieces.LABEL: sp.Symbol(use.constraint.state)}
+            return expr.replace(lambda e: isinstance(e, sp.Indexed), change).xreplace(swap)
+
+        return rename
+
+    def _merged(
+        self, name: str, flows: list[tuple[sp.Indexed, Limits, tuple[Summand, ...]]]
+    ) -> tuple[sp.Indexed, Limits, tuple[Summand, ...]] | None:
+        """All contributions to one array at the same free indices."""
+        if not flows:
+            return None
+        first, limits, _ = flows[0]
+        free = _distinct(first.indices)
+        rename = dict(zip(first.indices, free, strict=True))
+        ranges = tuple((rename[v], a, b) for v, a, b in limits)
+        summands = []
+        for wrt, _, found in flows:
+            swap = dict(zip(wrt.indices, free, strict=True))
+            summands += [Summand(s.part.xreplace(swap), s.use, s.equation) for s in found]
+        return base(name)[free], ranges, tuple(summands)
+
+    # -- the objective ---------------------------------------------------------------------------
+
+    @cached_property
+    def loss(self) -> sp.Expr:
+        """(1/M) Σ_i ℓ(y_i, x_i), the data term of J; ℓ is opaque."""
+        *outer, (_, _, size) = self._output_limits
+        vector = base(self.graph.output)[(*(v for v, *_ in outer), l.STAR)]
+        value = l.ell(*(v for v, *_ in outer), vector, size)
+        return sp.Sum(value, *reversed(outer)) / M
+
+    @cached_property
+    def penalty(self) -> sp.Expr:
+        """ρ Σ ω(W) over the parameters that are regularized."""
+        return l.rho * sp.Add(*(
+            sp.Sum(l.omega(base(name)[v]), *limits)
+            for name in self.penalized
+            for v, limits in [self._entry(name)]
+        ))  # fmt: skip
+
+    @property
+    def penalized(self) -> tuple[str, ...]:
+        """Weights: parameters with two or more axes; with biases, all."""
+        if self.graph.regularizer is None:
+            return ()
+        everything = bool(getattr(self.graph.regularizer, "biases", False))
+        shapes = self.graph.shapes
+        return tuple(n for n in self.graph.parameters if everything or len(shapes[n]) > 1)
+
+    @property
+    def _output_limits(self) -> Limits:
+        shape = self.graph.shapes[self.graph.output]
+        letters = ["i", *"tuv"[: len(shape) - 2], "p"]
+        return tuple(
+            (sp.Symbol(v, integer=True, positive=True), a, b)
+            for v, (a, b) in zip(letters, shape, strict=True)
+        )
+
+    def _entry(self, name: str) -> tuple[tuple[sp.Symbol, ...], Limits]:
+        letters = "pqrstuv"
+        limits = tuple(
+            (sp.Symbol(v, integer=True, positive=True), a, b)
+            for v, (a, b) in zip(letters, self.graph.shapes[name], strict=False)
+        )
+        return tuple(v for v, *_ in limits), limits
+
+    def _objective(
+        self, name: str, order: int
+    ) -> Iterator[tuple[sp.Indexed, Limits, tuple[Summand, ...]]]:
+        """−∂J/∂x of the output, +∂J/∂W of a penalized parameter."""
+        if name == self.graph.output:
+            expr, limits = -self.loss, self._output_limits
+        elif name in self.penalized:
+            expr, limits = self.penalty, self._entry(name)[1]
+        else:
+            return
+        if order == 2:
+            expr = tangent(expr, {base(name): base(dotted(name))})
+        free = tuple(sp.Dummy(v.name, integer=True, positive=True) for v, *_ in limits)
+        ranges = tuple((v, a, b) for v, (_, a, b) in zip(free, limits, strict=True))
+        found = parts(
+            expr.diff(base(name)[free]), {v: (a, b) for v, a, b in ranges}, True, frozenset()
+        )
+        yield base(name)[free], ranges, tuple(Summand(part) for part in found)
+
+
+@cache
+def network(graph: Graph, store: bool = True) -> Network:
+    """The conditions of a graph, derived once."""
+    return Network(graph, store)
+
+
+def _coupled(use: Use) -> bool:
+    chosen = use.constraint.activation
+    return chosen is not None and ACTIVATIONS[chosen.name].coupled
+
+
+def _kind(e: sp.Indexed) -> dict[str, bool]:
+    return {"integer": True, "positive": True} if e.base.is_integer else {"real": True}
+
+
+def _renamed(part: Part, rename, use: Use) -> Part:  # type: ignore[no-untyped-def]
+    return Part(
+        rename(part.factor),
+        tuple((v, a.xreplace(use.sizes), b.xreplace(use.sizes)) for v, a, b in part.bound),
+        tuple(rename(g) for g in part.guards),
+        tuple((v, rename(e)) for v, e in part.stores),
+    )
+
+
+def _negative(part: Part) -> Part:
+    return Part(-part.factor, part.bound, part.guards, part.stores)
+
+
+def _without(part: Part, still: set[str]) -> Part:
+    """A part of L̇ in which some arrays do not move: their tangents are zero."""
+
+    def moving(e: sp.Expr) -> bool:
+        return isinstance(e, sp.Indexed) and str(e.base.label) in still
+
+    if not still or not any(moving(e) for e in part.factor.atoms(sp.Indexed)):
+        return part
+    zero = part.factor.replace(moving, lambda _: sp.S.Zero)
+    return Part(zero.replace(lambda e: isinstance(e, sp.Sum) and e.function == 0, lambda _: sp.S.Zero),
+                part.bound, part.guards, part.stores)  # fmt: skip
+
+
+def _distinct(free: tuple[sp.Symbol, ...]) -> tuple[sp.Symbol, ...]:
+    """Free indices with different letters."""
+    letters, found = iter("jlmnoabcdefg"), []
+    taken: set[str] = set()
+    for v in free:
+        name = v.name
+        while name in taken:
+            name = next(letters)
+        taken.add(name)
+        found.append(sp.Dummy(name, integer=True, positive=True))
+    return tuple(found)

@@ -1,0 +1,476 @@
+"""A graph of constraints evaluated and differentiated without a derivation.
+
+    J(θ) = (1/M) Σ_i ℓ(y_i, output_i) + ρ Ω(θ),   L(x, θ, λ) = J + Σ ⟨λ, x − f(x, θ)⟩
+
+Every f is evaluated entry by entry from the layer's text (:mod:`lagrangenet.verify.equations`), σ, ℓ
+and Ω from the hand-written tables of the textbook. First derivatives are complex steps; where a
+function has no complex values, forward differentiation by :class:`Dual`. Second derivatives are
+complex steps of the forward ones. Slow: for small data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from lagrangenet.errors import DataError
+from lagrangenet.functions import ACTIVATIONS, LOSSES
+from lagrangenet.functions.base import Entry
+from lagrangenet.graph import Constraint, Graph
+from lagrangenet.verify import unlisted
+from lagrangenet.verify.equations import (
+    Dual,
+    Equations,
+    Evaluation,
+    Number,
+    applied,
+    read,
+    sizes_of,
+)
+from lagrangenet.verify.textbook import (
+    ACTIVATION_RULES,
+    LOSS_RULES,
+    REGULARIZER_RULES,
+    Rule,
+    rule,
+)
+
+Array = NDArray[Any]
+#: Arrays by name; a sample's index comes first in inputs, states and multipliers.
+Arrays = Mapping[str, Array]
+#: A complex step has no cancellation, so it may be tiny.
+STEP = 1e-30
+
+
+class Point(NamedTuple):
+    """Where a graph is evaluated."""
+
+    theta: Arrays
+    inputs: Arrays
+    Y: Array
+
+
+class _Node(NamedTuple):
+    """A constraint with its equations and the names of its arrays in the graph."""
+
+    constraint: Constraint
+    equations: Equations
+    names: dict[str, str]
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        return tuple(self.names[local] for local in self.equations.states)
+
+
+class GraphOracle:
+    """J, L and their derivatives, by brute force.
+
+    Examples
+    --------
+    >>> graph = Graph({"x0": 2}, [Constraint("x1", "affine", "x0", m=1)])
+    >>> oracle = GraphOracle(graph)
+    >>> theta = {"W_x1": np.array([[1.0, 2.0]]), "b_x1": np.array([0.5])}
+    >>> point = Point(theta, {"x0": np.array([[1.0, 1.0]])}, np.array([[1.5]]))
+    >>> float(oracle.loss(point)), oracle.gradient(point)["W_x1"]
+    (2.0, array([[2., 2.]]))
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes = tuple(_node(constraint) for constraint in graph.constraints)
+        self.constants = frozenset(
+            node.names[local] for node in self.nodes for local in _constants(node.equations)
+        )
+        self.tokens = frozenset(
+            node.names[local] for node in self.nodes for local in node.equations.layer.integers
+        )
+        self._sigma = {
+            c.activation: rule(ACTIVATION_RULES, c.activation, unlisted.activation)
+            for c in graph.constraints
+            if c.activation
+        }
+        self._loss = rule(LOSS_RULES, graph.loss, unlisted.loss)
+        self._omega: Rule | None = None
+        if graph.regularizer is not None:
+            self._omega = rule(REGULARIZER_RULES, graph.regularizer, unlisted.regularizer)
+
+    @property
+    def continuable(self) -> bool:
+        """Whether every function has complex values, so that a complex step goes through it."""
+        chosen: list[tuple[Mapping[str, Rule], Entry]] = [
+            (ACTIVATION_RULES, ACTIVATIONS[c.activation.name])
+            for c in self.graph.constraints
+            if c.activation
+        ]
+        chosen.append((LOSS_RULES, LOSSES[self.graph.loss.name]))
+        by_cases = (sp.Abs, sp.Piecewise, sp.Max, sp.Min, sp.sign, sp.Heaviside)
+        return all(entry.name in table or not entry.expr.has(*by_cases) for table, entry in chosen)
+
+    def determined(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Which entries of a state a constraint determines: not those at subscript 0."""
+        mask = np.ones(shape, dtype=bool)
+        for node in self.nodes:
+            for local in node.equations.states:
+                if node.names[local] == name:
+                    for j, axis in enumerate(node.equations.axes[local]):
+                        if axis.lower < 1:
+                            mask.swapaxes(0, j)[0] = False
+        return mask
+
+    # -- values ----------------------------------------------------------------------------------
+
+    def forward(self, theta: Arrays, inputs: Arrays) -> dict[str, Array]:
+        """Every state, in the shape (M, ...)."""
+        states = self._states(_numbers(theta), self._data(inputs))
+        return {name: _floats(array) for name, array in states.items()}
+
+    def loss(self, point: Point) -> Any:
+        """J(x(θ), θ)."""
+        return _float(self._reduced(_numbers(point.theta), point))
+
+    def lagrangian(self, point: Point, states: Arrays, multipliers: Arrays) -> Any:
+        """L at any point, feasible or not; ``multipliers`` by the names of the states."""
+        return _float(self._whole(_numbers(point.theta), _numbers(states), multipliers, point))
+
+    # -- first derivatives -----------------------------------------------------------------------
+
+    def gradient(self, point: Point) -> dict[str, Array]:
+        """∂J/∂θ of the reduced objective."""
+        return self._derivatives(lambda theta: self._reduced(theta, point), point.theta)
+
+    def multipliers(self, point: Point) -> dict[str, Array]:
+        """λ = −dJ/dε where x = f(x, θ) + ε: what the multiplier of a constraint says.
+
+        The entry of a constant state, on which the output does not depend, is zero; selections
+        (argmax) have none.
+        """
+        theta, zero = _numbers(point.theta), self.forward(point.theta, point.inputs)
+        shifts = {name: np.zeros_like(x) for name, x in zero.items() if name not in self.constants}
+        found = self._derivatives(lambda shift: self._reduced(theta, point, shift), shifts)
+        return {name: -slope for name, slope in found.items()}
+
+    def residuals(self, point: Point, states: Arrays, multipliers: Arrays) -> dict[str, Array]:
+        """∂L/∂v for every multiplier (``lambda_x1``), state that has one, and parameter."""
+        theta, data, x = _numbers(point.theta), self._data(point.inputs), _numbers(states)
+        right = self._right_sides(theta, data, x)
+        free = {name: states[name] for name in states if name not in self.constants}
+        found = {f"lambda_{n}": np.asarray(x) - _floats(right[n]) for n, x in free.items()}
+
+        def by_state(moved: dict[str, Array]) -> Number:
+            return self._whole(theta, x | moved, multipliers, point)
+
+        def by_theta(moved: dict[str, Array]) -> Number:
+            return self._whole(moved, x, multipliers, point)
+
+        return found | self._derivatives(by_state, free) | self._derivatives(by_theta, point.theta)
+
+    def constraint_jacobian(
+        self, point: Point, states: Arrays
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """C = x − f(x, θ) of every state, and its derivatives: by variable, (..., entries)."""
+        data, names = self._data(point.inputs), [n for n in states if n not in self.constants]
+        variables = {**{n: np.asarray(states[n]) for n in names}, **point.theta}
+        batch = _Batch(variables, dual=not self.continuable)
+        moved = batch.numbers
+        theta = {name: moved[name] for name in point.theta}
+        x = _numbers(states) | {name: moved[name] for name in names}
+        right = self._right_sides(theta, data, x)
+        values, slopes = {}, {}
+        for name in names:
+            c = x[name] - right[name]
+            values[name] = _floats(c)
+            slopes[name] = batch.slopes(c)
+        return values, slopes
+
+    def objective_gradient(self, point: Point, states: Arrays) -> tuple[float, dict[str, Array]]:
+        """J(x, θ) with states as variables of their own, and its derivatives by both."""
+        names = [n for n in states if n not in self.constants]
+        variables = {**{n: np.asarray(states[n]) for n in names}, **point.theta}
+
+        def J(moved: dict[str, Array]) -> Number:
+            theta = {name: moved[name] for name in point.theta}
+            return self._objective(theta, moved[self.graph.output], point.Y)
+
+        value = _float(J(_numbers(variables)))
+        return float(value), self._derivatives(J, variables)
+
+    # -- second derivatives ----------------------------------------------------------------------
+
+    def hessian_product(self, point: Point, direction: Arrays) -> dict[str, Array]:
+        """(∂²J/∂θ²) v: a complex step along v of the gradient by forward differentiation.
+
+        Raises
+        ------
+        DataError
+            If a function has no complex values.
+        """
+        self._need_complex()
+        batch = _Batch({n: np.asarray(a) + 1j * STEP * direction[n] for n, a in point.theta.items()},
+                       dual=True)  # fmt: skip
+        slope = Dual.of(self._reduced(batch.numbers, point)).slope
+        return batch.named(np.imag(batch.spread(slope)) / STEP)
+
+    def gauss_newton_product(self, point: Point, direction: Arrays) -> dict[str, Array]:
+        """Jᵀ (∂²ℓ/∂x²) J v / M with J = ∂output/∂θ, plus the regularizer's second derivative."""
+        self._need_complex()
+        batch = _Batch(point.theta, dual=True)
+        x = self._states(batch.numbers, self._data(point.inputs))[self.graph.output]
+        value = _floats(x)
+        slope = batch.slopes(x)
+        moved = value + 1j * STEP * (slope @ np.concatenate([np.ravel(direction[n])
+                                                             for n in point.theta]))  # fmt: skip
+        rows = np.asarray(self._loss.slope(_rows(point.Y), _rows(moved))).reshape(value.shape)
+        curved = np.imag(rows) / STEP / len(value)
+        found = batch.named(np.tensordot(curved, slope, axes=curved.ndim))
+        for name in self._penalized(point.theta):
+            w = np.asarray(point.theta[name]) + 1j * STEP * direction[name]
+            if self._omega is not None:
+                found[name] = found[name] + self._rho * np.imag(self._omega.slope(w)) / STEP
+        return found
+
+    def _need_complex(self) -> None:
+        if not self.continuable:
+            raise DataError("a function is declared by cases or |.|, which have no complex values")
+
+    # -- evaluation in numbers of any kind -------------------------------------------------------
+
+    def _derivatives(
+        self, f: Callable[[dict[str, Array]], Number], variables: Arrays
+    ) -> dict[str, Array]:
+        batch = _Batch(variables, dual=not self.continuable)
+        return batch.named(batch.slope(f(batch.numbers)))
+
+    def _reduced(
+        self, theta: dict[str, Array], point: Point, shift: Mapping[str, Array] | None = None
+    ) -> Number:
+        states = self._states(theta, self._data(point.inputs), shift)
+        return self._objective(theta, states[self.graph.output], point.Y)
+
+    def _whole(
+        self, theta: dict[str, Array], x: dict[str, Array], multipliers: Arrays, point: Point
+    ) -> Number:
+        right = self._right_sides(theta, self._data(point.inputs), x)
+        total = self._objective(theta, x[self.graph.output], point.Y)
+        for name, lam in multipliers.items():
+            if name not in self.constants:
+                total = total + (np.asarray(lam) * (x[name] - right[name])).sum()
+        return total
+
+    def _states(
+        self,
+        theta: dict[str, Array],
+        data: dict[str, Array],
+        shift: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        """All states by forward substitution."""
+        known = {**data, **theta}
+        found = {}
+        for node in self.nodes:
+            evaluation = self._evaluation(node, known, {}, shift)
+            for local in node.equations.states:
+                found[node.names[local]] = known[node.names[local]] = evaluation.state(local)
+        return found
+
+    def _right_sides(
+        self, theta: dict[str, Array], data: dict[str, Array], x: dict[str, Array]
+    ) -> dict[str, Array]:
+        """f(x, θ) of every equation, with all states given."""
+        known, found = {**data, **theta, **x}, {}
+        for node in self.nodes:
+            given = {local: x[node.names[local]] for local in node.equations.states}
+            evaluation = self._evaluation(node, known, given, None)
+            for local in node.equations.states:
+                found[node.names[local]] = evaluation.state(local, right=True)
+        return found
+
+    def _evaluation(
+        self,
+        node: _Node,
+        known: Mapping[str, Array],
+        states: Mapping[str, Array],
+        shift: Mapping[str, Array] | None,
+    ) -> Evaluation:
+        own = set(node.equations.states)
+        arrays = {a: known[g] for a, g in node.names.items() if a not in own}
+        shapes = {local: array.shape for local, array in arrays.items()}
+        sizes = sizes_of(node.equations, shapes, dict(node.constraint.sizes))
+        shifted = {a: shift[node.names[a]] for a in own if shift and node.names[a] in shift}
+        choice = node.constraint.activation
+        coupled = choice is not None and ACTIVATIONS[choice.name].coupled
+        sigma = partial(_applied, None if choice is None else self._sigma[choice], coupled)
+        return Evaluation(node.equations, sizes, {**arrays, **states}, sigma, coupled, shifted)
+
+    def _data(self, inputs: Arrays) -> dict[str, Array]:
+        """Inputs as numbers; tokens count from 1 in the equations."""
+        found = {}
+        for name, _ in self.graph.inputs:
+            array = np.asarray(inputs[name])
+            found[name] = (
+                (array.astype(int) + 1).astype(object)
+                if name in self.tokens
+                else _numbers({name: array})[name]
+            )
+        return found
+
+    # -- objective -------------------------------------------------------------------------------
+
+    @property
+    def _rho(self) -> float:
+        chosen = self.graph.regularizer
+        return 0.0 if chosen is None else dict(chosen.parameters).get("strength", 1.0)
+
+    def _penalized(self, theta: Mapping[str, Array]) -> list[str]:
+        """Parameters in Ω: those with two axes or more, with ``biases`` all of them."""
+        chosen = self.graph.regularizer
+        if chosen is None:
+            return []
+        everything = bool(dict(chosen.parameters).get("biases", 0))
+        return [name for name, array in theta.items() if everything or np.ndim(array) > 1]
+
+    def _objective(self, theta: Mapping[str, Array], output: Array, Y: Array) -> Number:
+        if output.shape != np.shape(Y):
+            raise DataError(f"Y has shape {np.shape(Y)}, the output {output.shape}")
+        total = _by_rows(self._loss, np.asarray(Y), output) / len(Y)
+        if self._omega is not None:
+            for name in self._penalized(theta):
+                for w in theta[name].flat:
+                    total = total + self._rho * applied(self._omega, _as_array(w))
+        return total
+
+
+# -- numbers -----------------------------------------------------------------------------------------
+
+
+class _Batch:
+    """Variables that vary one by one: complex steps side by side, or Duals."""
+
+    def __init__(self, variables: Arrays, dual: bool) -> None:
+        self.shapes = {name: np.shape(array) for name, array in variables.items()}
+        self.size = sum(int(np.prod(shape)) for shape in self.shapes.values())
+        self.dual, self.numbers, start = dual, {}, 0
+        for name, array in variables.items():
+            made = np.empty(np.shape(array), dtype=object)
+            for place in np.ndindex(made.shape):
+                made[place] = self._varying(np.asarray(array)[place], start)
+                start += 1
+            self.numbers[name] = made
+
+    def _varying(self, value: Any, position: int) -> Number:
+        unit = np.zeros(self.size)
+        unit[position] = 1.0
+        return Dual(np.atleast_1d(value), unit) if self.dual else value + 1j * STEP * unit
+
+    def slope(self, number: Number) -> Array:
+        """The derivatives of a number by all variables."""
+        if self.dual:
+            return self.spread(Dual.of(number).slope)
+        return self.spread(np.imag(number) / STEP)
+
+    def spread(self, slope: Any) -> Array:
+        """A slope along every direction, also where none has an effect."""
+        return np.array(np.broadcast_to(np.atleast_1d(slope), self.size))
+
+    def slopes(self, numbers: Array) -> Array:
+        """The derivatives of many numbers, along a last axis."""
+        found = np.empty((*numbers.shape, self.size))
+        for place in np.ndindex(numbers.shape):
+            found[place] = self.slope(numbers[place])
+        return found
+
+    def named(self, vector: Array) -> dict[str, Array]:
+        """A vector over all variables as arrays by name."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes.values()])
+        parts = np.split(vector, ends[:-1])
+        return {n: p.reshape(s) for (n, s), p in zip(self.shapes.items(), parts, strict=True)}
+
+
+def _numbers(arrays: Arrays) -> dict[str, Array]:
+    """Numbers that do not vary: one copy of each."""
+    found = {}
+    for name, array in arrays.items():
+        made = np.empty(np.shape(array), dtype=object)
+        for place in np.ndindex(made.shape):
+            made[place] = np.atleast_1d(np.asarray(array)[place])
+        found[name] = made
+    return found
+
+
+def _float(number: Number) -> Any:
+    value = np.ravel(number.value if isinstance(number, Dual) else number)[0]
+    return value.real if np.iscomplexobj(value) else value
+
+
+def _floats(numbers: Array) -> Array:
+    found = np.empty(numbers.shape)
+    for place in np.ndindex(numbers.shape):
+        found[place] = _float(numbers[place])
+    return found
+
+
+def _as_array(number: Number) -> Number:
+    return number if isinstance(number, Dual) else np.atleast_1d(number)
+
+
+def _rows(array: Array) -> Array:
+    """(..., n) as (rows, n), as the textbook's rules expect."""
+    return np.reshape(array, (-1, np.shape(array)[-1] if np.ndim(array) > 1 else 1))
+
+
+def _by_rows(loss: Rule, Y: Array, output: Array) -> Number:
+    """Σ ℓ(y, x) over all rows: the components of one vector lie along the last axis."""
+    total: Number = 0.0
+    for y, x in zip(_rows(Y), _rows(output), strict=True):
+        numbers = [_as_array(entry) for entry in x]
+        if any(isinstance(number, Dual) for number in numbers):
+            duals = [Dual.of(number) for number in numbers]
+            row = np.concatenate([np.atleast_1d(d.value) for d in duals])[None]
+            slopes = np.ravel(loss.slope(y[None], row))
+            along = sum((s * d.slope for s, d in zip(slopes, duals, strict=True)), np.zeros(1))
+            total = total + Dual(np.sum(loss.value(y[None], row)), along)
+        else:
+            rows = np.stack(np.broadcast_arrays(*numbers), axis=-1)
+            value = np.asarray(loss.value(np.broadcast_to(y, rows.shape), rows))
+            total = total + value.reshape(len(rows), -1).sum(axis=1)
+    return total
+
+
+def _applied(sigma: Rule | None, coupled: bool, vector: list[Number]) -> list[Number]:
+    """σ of a vector of numbers."""
+    if sigma is None:
+        return vector
+    numbers = [_as_array(number) for number in vector]
+    if not coupled:
+        return [applied(sigma, number) for number in numbers]
+    if not any(isinstance(number, Dual) for number in numbers):
+        rows = np.stack(np.broadcast_arrays(*numbers), axis=-1)
+        return list(np.moveaxis(sigma.value(rows), -1, 0))
+    duals = [Dual.of(number) for number in numbers]
+    row = np.concatenate([np.atleast_1d(d.value) for d in duals])[None]
+    jacobian = sigma.slope(row)[0]
+    return [
+        Dual(np.atleast_1d(value), sum((a * d.slope for a, d in zip(line, duals, strict=True)),
+                                       np.zeros(1)))
+        for value, line in zip(sigma.value(row)[0], jacobian, strict=True)
+    ]  # fmt: skip
+
+
+# -- names -------------------------------------------------------------------------------------------
+
+
+def _node(constraint: Constraint) -> _Node:
+    """Local names to those of the graph: ``z`` of the constraint of ``x1`` is ``z_x1``."""
+    equations = read(constraint.layer, constraint.options)
+    *inner, last = equations.states
+    names = dict(zip(equations.inputs, constraint.of, strict=True)) | dict(constraint.names)
+    names |= {local: f"{local}_{constraint.state}" for local in inner}
+    return _Node(constraint, equations, names | {last: constraint.state})
+
+
+def _constants(equations: Equations) -> set[str]:
+    """States without a multiplier: declared constant, or a selection."""
+    return set(equations.layer.constants) | equations.selections
