@@ -326,10 +326,14 @@ def chain(
 
 
 def _weights(values: Iterable[float]) -> tuple[float, ...]:
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise ProblemError(f"class_weights is {values!r}; expected one number for each output")
+    try:
+        listed: list[Any] = list(values)
+    except TypeError:
+        raise ProblemError(
+            f"class_weights is {values!r}; expected one number for each output"
+        ) from None
     weights = []
-    for value in values:
+    for value in listed:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise ProblemError(f"class weight {value!r} is not a number")
         if not 0 < value <= sys.float_info.max:
@@ -381,6 +385,9 @@ def _quoted(text: str) -> str:
 def _inline(choice: Choice) -> str:
     if not choice.parameters:
         return _quoted(choice.name)
-    values = ((key, "true" if value is True else repr(value)) for key, value in choice.parameters)
+    values = (
+        (key, "true" if isinstance(value, bool) else repr(value))
+        for key, value in choice.parameters
+    )
     inner = ", ".join(f"{key} = {value}" for key, value in values)
     return f"{{ name = {_quoted(choice.name)}, {inner} }}"

@@ -296,7 +296,7 @@ class GraphPrinter(Printer):
                 return super()._number(t.scalar(known))
         if value.is_Pow and value.exp == sp.Rational(1, 2):
             return f"np.sqrt({self.size(value.base)})", ATOM
-        return self.size(value), MUL if value.is_Symbol else ADD
+        return self.size(value), ATOM if value.is_Symbol else MUL if value.is_Mul else ADD
 
     def size(self, expr: sp.Expr) -> str:
         """An integer expression of sizes and loop indices."""

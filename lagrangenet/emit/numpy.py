@@ -266,7 +266,8 @@ class _Printer:
         if node.exponent == sp.Rational(1, 2):
             return f"np.sqrt({self.operand(node.base, 0, node.axes)})", _ATOM
         base = self.operand(node.base, _ATOM, node.axes)
-        exponent = self._number(t.scalar(node.exponent))[0]
+        exponent, own = self._number(t.scalar(node.exponent))
+        exponent = exponent if own == _ATOM else f"({exponent})"
         return (f"{base}**{exponent}" if base.isidentifier() else f"{base} ** {exponent}"), _POW
 
     def _matmul(self, node: t.MatMul) -> Piece:
@@ -311,6 +312,7 @@ def _helper(name: str, beside: _Printer) -> str:
     axes: t.Axes = (l.i,)
     if name in _SPECIAL:
         expr, summary = _SPECIAL[name]
+        axes = (l.i,) if name == "logsumexp" else (l.i, l.p)
         parameters = "z"
     else:
         entry = ACTIVATIONS[name]

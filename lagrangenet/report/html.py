@@ -32,7 +32,7 @@ td, th { padding: .35rem .6rem; text-align: left; vertical-align: middle;
   border-bottom: 1px solid var(--line); font-weight: normal; }
 table.conditions td:nth-child(2) { width: 99%; }
 th.label { color: var(--accent); white-space: nowrap; font-variant-numeric: tabular-nums; }
-td.meaning { color: var(--quiet); min-width: 10rem; font-size: .92rem; }
+td.meaning { color: var(--quiet); min-width: 15rem; font-size: .92rem; }
 table.symbols { width: auto; }
 math { font-size: 1.12em; }
 math[display="block"] { width: max-content; margin: 0; }

@@ -129,6 +129,7 @@ class _Lowering:
         self.shapes = _shapes(network)
         self.constants = network.constants
         self.lines = formulas(network.graph)
+        self.taken = {*self.shapes, *map(str, self.graph.sizes), "M", "e"}
         self.moving = [s for s in self.graph.states if s not in self.constants]
 
     # -- routines --------------------------------------------------------------------------------
@@ -302,7 +303,7 @@ class _Lowering:
             keep = next((v for v in reversed(running) if v in carried), running[-1])
             for v in running:
                 if v != keep and v not in loops:
-                    loops[v] = sp.Symbol(_free(v.name, {s.name for s in loops.values()}), integer=True)
+                    loops[v] = sp.Symbol(_free(v.name, self.taken | {s.name for s in loops.values()}), integer=True)
         inside = part.xreplace({v: s + 1 for v, s in loops.items()}) if loops else part
         extent = {v: b for v, b in bound.items() if v not in loops}
         extent |= {v: high - low + 1 for v, low, high in condition.ranges}
@@ -332,7 +333,7 @@ class _Lowering:
         position, shift = self.direction(names)
         first = next(iter(names.values()))
         _, low, high = first.ranges[position]
-        step = sp.Symbol(_free("t", set(self.shapes) | {str(s) for s in self.graph.sizes}), integer=True)
+        step = sp.Symbol(_free("t", self.taken), integer=True)
         found: list[Statement] = [Zeros(name, self.lengths(name)) for name in names]
         body: list[Statement] = []
         same_step = {

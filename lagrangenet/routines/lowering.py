@@ -21,6 +21,7 @@ from lagrangenet.symbolic.concrete import concrete, quotient_of_output, simple
 from lagrangenet.symbolic.contraction import contract
 from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.symbolic.printing import text
+from lagrangenet.symbolic.stable import evaluable
 from lagrangenet.symbolic.stationarity import Condition, tidy
 from lagrangenet.symbolic.styles import BRIEF
 from lagrangenet.symbolic.tangent import without
@@ -87,9 +88,9 @@ class Lowering:
         tree = self.tree(condition, condition.solution, k, True)
         target = self.array(condition.tree(condition.unknown, batch=True), k)
         value = self.placed(condition, tree, k, zero)
-        if not value.axes and target.axes:
-            value = t.Call(target.axes, Fn("zeros_like"), (ref("X", k, target.axes),))
-        return Assign(target, value, (label,), k, self.formula(condition, k, zero=zero))
+        return Assign(
+            target, _whole(value, target), (label,), k, self.formula(condition, k, zero=zero)
+        )
 
     def residual(self, label: str, k: int, zero: frozenset[str] = _NONE) -> Assign:
         """∂L/∂v itself, as the array named after v."""
@@ -143,8 +144,12 @@ class Lowering:
         """The array ``name`` of the output layer, from an expression in index form."""
         formula = text(self.at(contract(expr, (l.p,), (l.i,)), self.depth), labels="")
         target = ref(name, self.depth, (l.i, l.p))
-        value = self.at(as_tree(expr, (l.i, l.p), self.sigmas[-1], self.positive), self.depth)
-        return Assign(target, value, labels, self.depth, f"{math(target)} = {formula}")
+        value = self.at(
+            as_tree(evaluable(expr), (l.i, l.p), self.sigmas[-1], self.positive), self.depth
+        )
+        return Assign(
+            target, _whole(value, target), labels, self.depth, f"{math(target)} = {formula}"
+        )
 
     # -- pieces --------------------------------------------------------------------------------
 
@@ -200,3 +205,11 @@ class Lowering:
 def math(array: t.Ref) -> str:
     """An array in formulas."""
     return text(array, labels="")
+
+
+def _whole(value: Node, target: t.Ref) -> Node:
+    """A value that varies along fewer axes than its target, such as −1/M, as an array of its shape."""
+    if set(value.axes) >= set(target.axes):
+        return value
+    zeros = t.Call(target.axes, Fn("zeros_like"), (t.Ref(target.axes, "X", target.layer),))
+    return zeros if value == t.scalar(0) else t.total([zeros, value], target.axes)

@@ -71,7 +71,7 @@ def _forward(forward: Callable[..., Any], problem: Problem, theta: Any, X: Any) 
 def _finite(function: Callable[..., Any], what: str, *arguments: Any) -> Any:
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         found = function(*arguments)
-    arrays = [found] if np.ndim(found) == 0 else [array for layer in found for array in layer]
+    arrays = [array for layer in found for array in layer] if isinstance(found, tuple) else [found]
     if not all(np.isfinite(array).all() for array in arrays):
         raise DataError(f"{what}; keep every argument in the domain of its function")
     return found

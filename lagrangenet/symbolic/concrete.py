@@ -214,7 +214,7 @@ def log_of_output(expr: sp.Expr, choice: Choice) -> sp.Expr:
 
 
 def _log_of_componentwise(expr: sp.Expr, sigma: Bound[Activation]) -> sp.Expr:
-    """log x^N through z^N, where log σ has a stable form without a logarithm."""
+    """Write log x^N through z^N where log σ has a stable form without a logarithm."""
     if not sigma.entry.positive:
         return expr
     written = evaluable(stably(sp.log(settled(sigma))))
@@ -231,8 +231,7 @@ def quotient_of_output(expr: sp.Expr, choice: Choice) -> sp.Expr:
     sigma = ACTIVATIONS.bind(choice)
     if sigma.entry.coupled or not settled(sigma).has(softplus):
         return expr
-    written = expr.replace(
+    return expr.replace(
         lambda e: e.is_Pow and e.exp.is_negative and isinstance(e.base, sp.Indexed),
         lambda e: settled(sigma).xreplace({f.z: l.Z[e.base.indices]}) ** e.exp,
     )
-    return evaluable(written)

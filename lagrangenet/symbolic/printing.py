@@ -198,7 +198,7 @@ class IndexWriter(Writer):
 
     def _mul(self, expr: sp.Mul) -> Piece:
         if is_negative(expr):
-            return self.style.minus + self.at_least(self.write(-expr), MUL), ADD
+            return self.style.negative + self.at_least(self.write(-expr), MUL), ADD
         above, below = [], []
         for factor in sorted(expr.args, key=_factor_rank):
             if isinstance(factor, sp.Pow) and factor.exp.is_negative:

@@ -48,7 +48,7 @@ class Text:
     comma, script_comma = ", ", ","
     partial = "∂"
     langle, rangle = "⟨", "⟩"
-    plus, minus = "+", "−"
+    plus, minus, negative = "+", "−", "−"
     at_most = "≤"
     column = 0
     #: Whether a fraction is set apart from its neighbours without parentheses.
@@ -186,7 +186,7 @@ class LaTeX(Text):
     dot = r"\, "
     partial = r"\partial "
     langle, rangle = r"\langle ", r"\rangle "
-    minus = "-"
+    minus = negative = "-"
     at_most = r"\le"
     column = 1
     stacked = True
@@ -211,10 +211,16 @@ class LaTeX(Text):
         return base + "'" * order
 
     def power(self, base: str, exponent: str) -> str:
-        return f"{{{base}}}^{{{exponent}}}"
+        return f"{{{self._whole(base)}}}^{{{exponent}}}"
 
     def transpose(self, base: str) -> str:
-        return f"{{{base}}}^{{\\top}}"
+        return f"{{{self._whole(base)}}}^{{\\top}}"
+
+    @staticmethod
+    def _whole(base: str) -> str:
+        """The inside of a group; TeX takes one that holds only an accented letter apart."""
+        accented = base.startswith(("\\dot", "\\hat", "\\bar", "\\tilde", "\\vec"))
+        return "{}" + base if accented else base
 
     def fraction(self, above: str, below: str) -> str:
         return rf"\frac{{{above}}}{{{below}}}"
@@ -273,7 +279,7 @@ class MathML(Text):
     comma = script_comma = _operator(",")
     partial = "<mi>∂</mi>"
     langle, rangle = (_operator(fence, stretchy="false") for fence in "⟨⟩")
-    plus, minus = _operator("+"), _operator("−")
+    plus, minus, negative = _operator("+"), _operator("−"), _operator("−", form="prefix")
     at_most = _operator("≤")
     stacked = True
 
@@ -291,7 +297,7 @@ class MathML(Text):
         return f"<mn>{digits}</mn>"
 
     def dotted(self, base: str) -> str:
-        return f'<mover accent="true">{_row(base)}<mo>˙</mo></mover>'
+        return f"<mover>{_row(base)}<mo>˙</mo></mover>"
 
     def relation(self, left: str, sign: str, right: str) -> str:
         known = {"<=": "≤", ">=": "≥", "!=": "≠"}

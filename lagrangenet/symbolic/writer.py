@@ -57,11 +57,11 @@ class Writer:
         if expr.is_Float:
             return style.number(f"{float(expr):g}"), ATOM
         if expr.is_Rational and not expr.is_Integer:
-            sign = style.minus if expr.p < 0 else ""
+            sign = style.negative if expr.p < 0 else ""
             parts = (style.number(str(abs(expr.p))), style.number(str(expr.q)))
             return sign + style.fraction(*parts), ADD if sign else MUL
         if expr.is_Integer and expr < 0:
-            return style.minus + style.number(str(-expr)), ADD
+            return style.negative + style.number(str(-expr)), ADD
         if expr.is_number:
             return style.number(str(expr)), ATOM
         if isinstance(expr, sp.Add):
@@ -80,10 +80,11 @@ class Writer:
     def signed(self, terms: list[tuple[bool, Piece]], gap: str = " ") -> list[str]:
         """Terms with their signs, the positive first: a, + b, − c."""
         out: list[str] = []
+        first = self.style.negative
         for positive, piece in sorted(terms, key=lambda term: not term[0]):
             body = self.at_least(piece, ADD if positive else MUL)
             sign = self.style.plus if positive else self.style.minus
-            out.append(f"{sign}{gap}{body}" if out else body if positive else sign + body)
+            out.append(f"{sign}{gap}{body}" if out else body if positive else first + body)
         return out
 
     def layer(self, layer: sp.Expr) -> str:

@@ -94,6 +94,11 @@ def _log_softmax_jacobian(z: Array) -> Array:
     return np.asarray(np.eye(z.shape[1])[None, :, :] - _softmax(z)[:, None, :])
 
 
+def _density_slope(_: Array, x: Array) -> Array:
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.asarray(-1.0 / x)
+
+
 def _log_cosh(u: Array) -> Array:
     """|u| + log(1 + exp(−2|u|)) − log 2."""
     return np.asarray(np.where(u.real > 0, u, -u) + np.log1p(_decay(2.0 * u)) - np.log(2.0))
@@ -161,7 +166,7 @@ LOSS_RULES: dict[str, Rule] = {
         lambda y, x: (1.0 - y) * _sigmoid(x) - y * _sigmoid(-x),
     ),
     "log_probability": Rule(lambda y, x: -y * x, lambda y, x: -y + 0.0 * x),
-    "negative_log_density": Rule(lambda y, x: -np.log(x), lambda y, x: _density_slope(y, x)),
+    "negative_log_density": Rule(lambda _, x: -np.log(x), _density_slope),
     "hinge": Rule(
         lambda y, x: np.where(y * x < 1, 1.0 - y * x, 0.0),
         lambda y, x: np.where(y * x < 1, -y, 0.0),
@@ -178,13 +183,8 @@ LOSS_RULES: dict[str, Rule] = {
 }
 
 
-def _density_slope(y: Array, x: Array) -> Array:
-    with np.errstate(divide="ignore"):
-        return np.asarray(-1.0 / x)
-
-
 def _log_softplus(z: Array) -> Array:
-    """log log(1 + exp z), which is z − exp(z)/2 + ... far below zero."""
+    """The logarithm of softplus, which is z − exp(z)/2 + ... far below zero."""
     inside = np.where(z.real > _FAR, z, _FAR)
     return np.where(z.real > _FAR, np.log(_softplus(inside)), z)
 
@@ -204,14 +204,14 @@ LOGIT_RULES: dict[tuple[str, str], Rule] = {
         lambda c, y, z: _softmax(z) * (c * y).sum(axis=1, keepdims=True) - c * y,
     ),
     ("softmax", "negative_log_density"): Rule(
-        lambda c, y, z: -c * _log_softmax(z),
+        lambda c, _, z: -c * _log_softmax(z),
         lambda c, y, z: _softmax(z) * (c + 0.0 * y).sum(axis=1, keepdims=True) - c,
     ),
     ("sigmoid", "negative_log_density"): Rule(
-        lambda c, y, z: c * _softplus(-z), lambda c, y, z: -c * _sigmoid(-z)
+        lambda c, _, z: c * _softplus(-z), lambda c, _, z: -c * _sigmoid(-z)
     ),
     ("softplus", "negative_log_density"): Rule(
-        lambda c, y, z: -c * _log_softplus(z), lambda c, y, z: -c * _log_softplus_slope(z)
+        lambda c, _, z: -c * _log_softplus(z), lambda c, _, z: -c * _log_softplus_slope(z)
     ),
 }
 

@@ -9,8 +9,8 @@ from lagrangenet.symbolic.blocks import hessian_blocks, j, r, s
 from lagrangenet.symbolic.lagrangian import Lagrangian
 from lagrangenet.symbolic.stationarity import stationarity
 from lagrangenet.symbolic.tangent import TangentLagrangian
-from tests.symbolic.test_stationarity import CASES, holds, kinds_of, layers_of, prepared
-from tests.symbolic.test_tangent import STEP, moved
+from tests.symbolic.test_stationarity import holds, kinds_of, layers_of, prepared
+from tests.symbolic.test_tangent import SOME_CASES, STEP, moved
 
 
 def named(splitting, rows, columns):
@@ -46,7 +46,7 @@ def test_a_block_prints():
     assert block._repr_latex_().startswith(r"$$ \frac{{\partial}^{2}L}{\partial \mu_{ip}^{k}")
 
 
-@pytest.mark.parametrize(("splitting", "coupled"), CASES)
+@pytest.mark.parametrize(("splitting", "coupled"), SOME_CASES)
 def test_blocks_are_derivatives_of_the_conditions(splitting, coupled):
     """∂L/∂u in the direction of each scalar of v, by differences; what has no block is zero."""
     world = prepared(coupled, splitting)
@@ -70,7 +70,7 @@ def test_blocks_are_derivatives_of_the_conditions(splitting, coupled):
                 if not holds(first, row_layer, world):
                     continue
                 shape = world.arrays[str(first.wrt.base.label)][row_layer].shape
-                for row in np.ndindex(shape):
+                for row in list(np.ndindex(shape))[::2]:
                     rows = dict(zip(first.wrt.indices[1:], (at + 1 for at in row), strict=True))
                     at = {l.k: row_layer} | rows
                     value = {t: end.index(first.residual, at) for t, end in ends.items()}

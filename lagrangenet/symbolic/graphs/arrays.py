@@ -328,12 +328,25 @@ def _contracted(
 
 
 def _merged(above: list[Node], below: list[Node], wanted: Axes) -> Node:
-    return t.product(above, below, _union([*above, *below], wanted))
+    factors, divisors = _one_number(above), _one_number(below)
+    return t.product(factors, divisors, _union([*factors, *divisors], wanted))
+
+
+def _one_number(nodes: list[Node]) -> list[Node]:
+    """Sizes and other numbers multiplied with each other, as one factor in front."""
+    numbers = [n.value for n in nodes if isinstance(n, t.Number)]
+    if len(numbers) < 2:
+        return nodes
+    whole = t.scalar(sp.Mul(*numbers))
+    return [whole, *(n for n in nodes if not isinstance(n, t.Number))]
 
 
 def _union(nodes: Iterable[Node], wanted: Axes) -> Axes:
-    """All axes of the operands, in the wanted order, then as they come."""
-    present = dict.fromkeys(a for node in nodes for a in node.axes)
+    """All axes of the operands: as the largest has them, otherwise in the wanted order."""
+    every = [node.axes for node in nodes]
+    present = dict.fromkeys(a for axes in every for a in axes)
+    largest = max(every, key=len, default=())
+    if len(present) == len(largest):
+        return largest
     first = [a for a in wanted if a in present]
-    largest = max((node.axes for node in nodes), key=len, default=())
     return tuple(dict.fromkeys([*first, *largest, *present]))

@@ -14,6 +14,7 @@ import sympy as sp
 from lagrangenet.functions import ACTIVATIONS, Choice
 from lagrangenet.functions import base as f
 from lagrangenet.graph import Graph
+from lagrangenet.layers.base import Sigma
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.curvature import curvature, s
 from lagrangenet.symbolic.derivatives import jacobian, loss_slope, loss_value, penalty, slope
@@ -50,7 +51,7 @@ class Functions:
             if fused is not None and summand.equation == self.graph.output:
                 continue
             found += [
-                replace(summand, part=self._folded(part, summand))
+                replace(summand, part=self._folded(part, summand, condition))
                 for part in self.parts(summand.part, condition)
                 if part.factor != 0
             ]
@@ -148,27 +149,25 @@ class Functions:
 
     # -- through values --------------------------------------------------------------------------
 
-    def _folded(self, part: Part, summand: Summand) -> Part:
+    def _folded(self, part: Part, summand: Summand, condition: NetworkCondition) -> Part:
         """The forward expression of the equation, where it reappears, as its state."""
         if summand.use is None or not self.feasible:
             return part
         use = summand.use
         equation = next(e for e in use.equations if use.names[e.name] == summand.equation)
         forward = equation.forward
-        if forward.is_Add or isinstance(forward, sp.Sum) or not forward.has(sp.Function, sp.Pow):
+        if forward.is_Add or isinstance(forward, sp.Sum) or not forward.has(sp.Function, sp.Pow) or forward.has(Sigma):
             return part
         if forward.has(sp.KroneckerDelta) or any(e.base.is_integer for e in forward.atoms(sp.Indexed)):
             return part
         names = {multiplier(summand.equation), dotted(multiplier(summand.equation))}
         lams = [e for e in part.factor.atoms(sp.Indexed) if str(e.base.label) in names]
-        factor = part.factor
-        for lam in sorted(lams, key=str)[:1]:
-            swap = dict(zip(equation.state.indices, lam.indices, strict=True))
-            expr = _global(forward, use.names, use.sizes).xreplace(swap)
-            state = base(summand.equation)[lam.indices]
-            if not expr.has(l.Opaque):
-                factor = factor.subs(expr, state)
-        return replace(part, factor=factor)
+        at = min(lams, key=str).indices if lams else condition.target.indices
+        if condition.label == "S1" or len(at) != len(equation.state.indices):
+            return part
+        swap = dict(zip(equation.state.indices, at, strict=True))
+        expr = _global(forward, use.names, use.sizes).xreplace(swap)
+        return replace(part, factor=part.factor.subs(expr, base(summand.equation)[at]))
 
     # -- output and loss together ------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ and those of the tangent Lagrangian L̇ in the same way for ẏ, λ̇_x and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import sympy as sp
@@ -99,7 +99,7 @@ class Network:
 
     @cached_property
     def _second(self) -> tuple[NetworkCondition, ...]:
-        return tuple(self._derive(2))
+        return tuple(_moving(self._derive(2)))
 
     @cached_property
     def constants(self) -> frozenset[str]:
@@ -281,6 +281,18 @@ class Network:
 def network(graph: Graph, store: bool = True) -> Network:
     """The conditions of a graph, derived once."""
     return Network(graph, store)
+
+
+def _moving(conditions: Iterable[NetworkCondition]) -> Iterator[NetworkCondition]:
+    """Conditions of L̇ without those whose unknown is zero, and without the terms it occurs in."""
+    still: set[str] = set()
+    for condition in conditions:
+        parts_left = [(s, _without(s.part, still)) for s in condition.summands]
+        kept = tuple(replace(s, part=part) for s, part in parts_left if part.factor != 0)
+        if kept or condition.label == "T5":
+            yield replace(condition, summands=kept)
+        else:
+            still.add(str(condition.target.base.label))
 
 
 def _coupled(use: Use) -> bool:
