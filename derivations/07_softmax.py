@@ -23,7 +23,7 @@ import numpy as np
 import sympy as sp
 
 from derivations.document import equation, table
-from lagrangenet import ACTIVATIONS, LOSSES, chain, derive, generate
+from lagrangenet import chain, derive, generate
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import collapse
 from lagrangenet.symbolic.printing import text
@@ -116,7 +116,10 @@ equation(r"\frac{\partial \ell}{\partial z_b}", text(by_z, style))
 
 # %%
 def with_labels_summing_to_one(expr):
-    return expr.replace(lambda e: isinstance(e, sp.Sum) and e.function.base == y, lambda _: 1)
+    return expr.replace(
+        lambda e: isinstance(e, sp.Sum) and isinstance(e.function, sp.Indexed) and e.has(y),
+        lambda _: sp.S.One,
+    )
 
 
 fused = with_labels_summing_to_one(by_z)
@@ -129,13 +132,11 @@ print("difference:", sp.simplify(fused - (p[b] - y[b])))
 # $z_a - \log \sum_j e^{z_j}$.
 
 # %%
-direct = sp.Sum(y[j] * (sp.log(sp.Symbol("S", positive=True)) - z[j]), (j, 1, n))
 i = sp.Symbol("i", integer=True, positive=True)
 direct = sp.log(total) * sp.Sum(y[i], (i, 1, n)) - sp.Sum(y[i] * z[i], (i, 1, n))
 equation(r"\ell", direct)
-again = through_values(sp.expand(collapse(direct.diff(z[b]), {b: (sp.S.One, n)})))
-again = again.subs(sp.Symbol("S", positive=True), 1)  # here S is the sum of the labels
-print("difference:", sp.simplify(again - fused))
+derivative = collapse(direct.diff(z[b]), {b: (sp.S.One, n)})
+print("difference:", sp.simplify(through_values(with_labels_summing_to_one(derivative)) - fused))
 
 # %% [markdown]
 # ## How wrong is the diagonal rule? Numbers
@@ -171,7 +172,7 @@ table(
     ("Component", "$p$", "$p - y$", "Full Jacobian", "Diagonal only", "Measured"),
     *(
         (str(k + 1), *(f"{column[k]:.4f}" for column in
-                       (prob, prob - label, by_full, by_diagonal, measured)))
+                       (prob, prob - label, by_full, by_diagonal + 0.0, measured)))
         for k in range(3)
     ),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,10 @@ import sympy as sp
 from lagrangenet.errors import ProblemError
 from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Choice, Loss, Regularizer
 from lagrangenet.layers import LAYERS, Layer
-from lagrangenet.layers.base import Equation, M, Shape, Sigma, check_name, index
+from lagrangenet.layers.text import layer_lines, read_layer
+from lagrangenet.layers.base import ArgLargest, Equation, M, Shape, Sigma, check_name, index
+
+from lagrangenet.toml import array_of_tables, inline, only, tables
 
 Named = str | Choice | Mapping[str, object]
 #: The length of an axis: a number, or a name for one that every batch may have another.
@@ -40,8 +43,8 @@ class Constraint:
     ----------
     state : str
         The name of the state that the constraint determines.
-    layer : str
-        An entry of ``LAYERS``.
+    layer : str or Layer
+        An entry of ``LAYERS`` by name, or a layer of your own.
     of : str or sequence of str
         The layer's inputs: states of earlier constraints, or inputs of the graph.
     **settings
@@ -56,7 +59,7 @@ class Constraint:
     """
 
     state: str
-    layer: str
+    entry: Layer
     of: tuple[str, ...]
     sizes: tuple[tuple[str, int], ...]
     options: tuple[tuple[str, float], ...]
@@ -64,9 +67,10 @@ class Constraint:
     names: tuple[tuple[str, str], ...]
 
     def __init__(
-        self, state: str, layer: str, of: str | Iterable[str] = (), /, **settings: Any
+        self, state: str, layer: str | Layer, of: str | Iterable[str] = (), /, **settings: Any
     ) -> None:
-        entry = LAYERS[layer]
+        entry = layer if isinstance(layer, Layer) else LAYERS[layer]
+        layer = entry.name
         check_name(state, "state")
         sources = (of,) if isinstance(of, str) else tuple(of)
         if len(sources) != len(entry.inputs):
@@ -90,7 +94,7 @@ class Constraint:
             )
         values = {
             "state": state,
-            "layer": layer,
+            "entry": entry,
             "of": sources,
             "sizes": tuple(sizes.items()),
             "options": tuple(sorted(options.items())),
@@ -101,9 +105,9 @@ class Constraint:
             object.__setattr__(self, key, value)
 
     @property
-    def entry(self) -> Layer:
-        """The layer."""
-        return LAYERS[self.layer]
+    def layer(self) -> str:
+        """The name of the layer."""
+        return self.entry.name
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -234,8 +238,11 @@ class Graph:
         """Whether every function of the graph is differentiable everywhere."""
         chosen = [ACTIVATIONS[c.activation.name] for c in self.constraints if c.activation]
         entries = (*chosen, self.loss_entry, self.regularizer_entry)
-        selects = any(e.name.startswith("max_pool") for e in map(_entry, self.constraints))
+        selects = any(e.forward.has(ArgLargest) for u in self.uses for e in u.equations)
         return not selects and all(e.smooth for e in entries if e is not None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
     def _resolved(self) -> _Resolved:
@@ -288,14 +295,49 @@ class Graph:
             total += int(sp.prod([length or 0 for length in lengths]))
         return total
 
+    # -- TOML --------------------------------------------------------------------------------------
+
+    def to_toml(self) -> str:
+        """The declaration as TOML text that :meth:`from_toml` reads back.
+
+        Raises
+        ------
+        ProblemError
+            If a layer's equations are a function of its options, which no file can hold.
+        """
+        lines = [f"name = {inline(self.name)}"] if self.name else []
+        lines += [f"output = {inline(self.output)}", f"loss = {inline(self.loss)}"]
+        if self.regularizer:
+            lines.append(f"regularizer = {inline(self.regularizer)}")
+        lines += ["", "[inputs]"]
+        lines += [f"{n} = {inline(s[0] if len(s) == 1 else s)}" for n, s in self.inputs]
+        for layer in dict.fromkeys(c.entry for c in self.constraints if c.entry.own):
+            lines += ["", "[[layers]]", *layer_lines(layer)]
+        for constraint in self.constraints:
+            of = constraint.of[0] if len(constraint.of) == 1 else constraint.of
+            rows = {"state": constraint.state, "layer": constraint.layer, "of": of}
+            rows |= constraint.settings
+            lines += ["", "[[constraints]]", *(f"{k} = {inline(v)}" for k, v in rows.items())]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str) -> Graph:
+        """Read a declaration; the inverse of :meth:`to_toml`."""
+        table = tables(text)
+        only(table, {"name", "inputs", "output", "loss", "regularizer", "layers", "constraints"},
+             "a graph")  # fmt: skip
+        own = {layer.name: layer for layer in map(read_layer, array_of_tables(table, "layers"))}
+        constraints = [_constraint(j, row, own)
+                       for j, row in enumerate(array_of_tables(table, "constraints"), 1)]  # fmt: skip
+        inputs = table.pop("inputs", None)
+        if not isinstance(inputs, dict):
+            raise ProblemError("a graph's inputs have to be a table: [inputs], name = width or shape")
+        return cls(inputs, constraints, **table)
+
     def __str__(self) -> str:
         steps = ", ".join(f"{c.state} = {c.layer}({', '.join(c.of)})" for c in self.constraints)
         penalty = f" + {self.regularizer}" if self.regularizer else ""
         return f"{steps}; {self.loss} of {self.output}{penalty}"
-
-
-def _entry(constraint: Constraint) -> Layer:
-    return constraint.entry
 
 
 class _Resolved:
@@ -431,6 +473,14 @@ class _Resolved:
                 self.rules[index(f"{name}_{constraint.state}")] = size.xreplace(bound)
             bound[index(name)] = index(f"{name}_{constraint.state}")
             self.values[bound[index(name)]] = value
+
+
+def _constraint(number: int, row: dict[str, Any], own: Mapping[str, Layer]) -> Constraint:
+    for key in ("state", "layer", "of"):
+        if key not in row:
+            raise ProblemError(f"constraint {number} has no {key!r}")
+    state, layer, of = (row.pop(key) for key in ("state", "layer", "of"))
+    return Constraint(state, own.get(layer, layer), of, **row)
 
 
 def _length(value: Any, what: str) -> int:

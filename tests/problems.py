@@ -54,6 +54,10 @@ def relative_error(found, expected) -> float:
     return float(error / scale) if np.isfinite(error) and scale > 0 else np.inf
 
 
+#: Activations that have a derivative.
+TRAINED = [name for name in sorted(ACTIVATIONS) if ACTIVATIONS[name].differentiable]
+
+
 # -- data ------------------------------------------------------------------------------------------
 
 
@@ -76,6 +80,8 @@ def random_labels(problem: Problem, samples: int, rng: np.random.Generator) -> n
         if hard:
             return np.eye(outputs)[rng.integers(outputs, size=samples)]
         return rng.dirichlet(np.ones(outputs), size=samples)
+    if kind == "sign":
+        return rng.choice([-1.0, 1.0], size=(samples, outputs))
     if kind == "binary":
         soft = rng.random((samples, outputs))
         return np.round(soft) if hard else soft
@@ -97,8 +103,18 @@ def case(problem: Problem, samples: int = 5, seed: int = 0) -> Case:
 # -- random networks -------------------------------------------------------------------------------
 
 
+def fits(activation: str, loss: str) -> bool:
+    """Whether a loss is defined for the outputs of an activation."""
+    values, needs = ACTIVATIONS[activation], LOSSES[loss]
+    return (
+        values.simplex >= needs.needs_simplex
+        and values.positive >= needs.needs_positive
+        and values.log_simplex >= needs.needs_log_simplex
+    )
+
+
 def _random_activation(rng: np.random.Generator):
-    name = str(rng.choice(sorted(ACTIVATIONS)))
+    name = str(rng.choice(TRAINED))
     if name == "leaky_relu":
         return ACTIVATIONS[name](slope=float(np.round(rng.uniform(0.01, 0.5), 3)))
     return name
@@ -107,14 +123,13 @@ def _random_activation(rng: np.random.Generator):
 def random_problem(seed: int | np.random.Generator) -> Problem:
     """A chain of depth 1..6 and widths 1..8 with any admissible functions."""
     rng = np.random.default_rng(seed)
-    loss = str(rng.choice(sorted(LOSSES)))
+    loss = str(rng.choice([name for name in sorted(LOSSES) if LOSSES[name].differentiable]))
     depth = int(rng.integers(1, 7))
     widths = [int(width) for width in rng.integers(1, 9, size=depth + 1)]
     activations = [_random_activation(rng) for _ in range(depth)]
+    if not fits("identity", loss):
+        activations[-1] = str(rng.choice([name for name in TRAINED if fits(name, loss)]))
     if LOSSES[loss].needs_simplex:
-        activations[-1] = str(
-            rng.choice([n for n in sorted(ACTIVATIONS) if ACTIVATIONS[n].simplex])
-        )
         widths[-1] = max(2, widths[-1])
     layers = [Dense(width, a) for width, a in zip(widths[1:], activations, strict=True)]
     strength = float(np.round(10 ** rng.uniform(-3, 0), 4))
@@ -156,13 +171,16 @@ def _bank() -> dict[str, Problem]:
         ),
     }  # fmt: skip
     for loss, entry in LOSSES.items():
-        for name, activation in ACTIVATIONS.items():
+        for name in TRAINED:
+            common = loss in {"squared_error", "cross_entropy"}
+            if not entry.differentiable or not (common or name in {"tanh", entry.default_output}):
+                continue
             for regularizer in (None, L2(0.05)):
                 mark = "+L2" if regularizer else ""
                 bank[f"hidden {name}, {loss}{mark}"] = chain(
                     [2, 3, 2], name, loss, regularizer=regularizer
                 )
-                if activation.simplex or not entry.needs_simplex:
+                if fits(name, loss):
                     bank[f"output {name}, {loss}{mark}"] = chain(
                         [2, 3, 2], "tanh", loss, output=name, regularizer=regularizer
                     )
@@ -171,7 +189,8 @@ def _bank() -> dict[str, Problem]:
     return bank
 
 
-#: Every activation, hidden and at the output, with every loss, with and without L2; all depths 1..6.
+#: Every activation, hidden and at the output, with common losses, and every loss with its output, with
+#: and without L2; all depths 1..6. All combinations are in tests/functions/test_combinations.py.
 BANK: dict[str, Problem] = _bank()
 
 

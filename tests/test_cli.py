@@ -269,6 +269,10 @@ REFUSED = {
     "a negative strength": (["verify", *NETWORK, "--l2", "-1"], "positive and finite"),
     "no number for a strength": (["verify", *NETWORK, "--l2", "nan"], "positive and finite"),
     "a depth that is text": (["derive", "--depth", "deep"], "--depth 'deep': say N, or a whole"),
+    "an unknown notation": (["derive", "--notation", "physics"], "unknown notation 'physics'; known: "),
+    "no notation file": (["derive", "--notation", "absent.toml"], "cannot read notation file"),
+    "δ without μ": (["derive", "--variable", "delta", "--splitting", "activation"],
+                    "choose the preactivation splitting"),
     "depth 0": (["derive", "--depth", "0"], "at least one layer"),
     "another depth": (["derive", "--layers", "4,5,3", "--depth", "3"], "the network has 2 layers"),
 }  # fmt: skip
@@ -297,7 +301,9 @@ def test_a_problem_file_excludes_the_options_that_it_declares(run, tmp_path, mor
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["derive", "--format", "html"],
+        ["derive", "--format", "pdf"],
+        ["derive", "--variable", "gamma"],
+        ["derive", "--order", "3"],
         ["derive", "--splitting", "both"],
         ["verify", "--seed", "-1"],
         ["verify", "--seed", "x"],
@@ -539,9 +545,9 @@ def _on_one_line(latex):
     return latex.replace(" \\\\\n  &\\quad + ", " + ")
 
 
-def test_latex_is_one_aligned_environment(run):
+def test_a_latex_fragment_is_one_aligned_environment(run):
     for form in ("index", "matrix", "batch"):
-        status, out, _ = run("derive", "--format", "latex", "--form", form)
+        status, out, _ = run("derive", "--format", "latex", "--fragment", "--form", form)
         assert status == 0
         assert out.startswith("\\begin{align*}\n")
         assert out.endswith("\\end{align*}\n")
@@ -560,7 +566,7 @@ def test_markdown_displays_each_equation(run):
     assert status == 0
     assert out.count("$$") == 12
     displayed = re.findall(r"\$\$\n(.*)\n\$\$", out)
-    latex = _on_one_line(run("derive", "--format", "latex")[1])
+    latex = _on_one_line(run("derive", "--format", "latex", "--fragment")[1])
     lines = latex.replace("&= ", "= ").splitlines()[1:-1]
     assert displayed == [re.sub(r"( \\tag\{S\d\})?( \\\\)?$", "", line) for line in lines]
 

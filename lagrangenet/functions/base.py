@@ -347,5 +347,7 @@ def number(value: float) -> sp.Expr:
 
 
 def is_formula(name: object) -> bool:
-    """Whether a name can only be a formula: text that is no identifier."""
-    return isinstance(name, str) and not re.fullmatch(r"\s*\w*\s*", name)
+    """Whether a name can only be a formula: a variable, or text that is no identifier."""
+    return isinstance(name, str) and (
+        name in {"z", "x", "w"} or not re.fullmatch(r"\s*\w*\s*", name)
+    )

@@ -235,12 +235,21 @@ class Layer:
         text = self.equations if isinstance(self.equations, str) else self.equations(chosen)
         return _equations(self, text, tuple(sorted(chosen.items())))
 
+    @property
+    def own(self) -> bool:
+        """Whether this is somebody's own layer rather than an entry of ``LAYERS``."""
+        return self.name not in LAYERS or LAYERS[self.name] is not self
+
     def __reduce__(self) -> tuple[object, ...]:
-        return _by_name, (self.name,)
+        if not self.own:
+            return _by_name, (self.name,)
+        words = (" ".join(self.parameters), dict(self.options), dict(self.sizes),
+                 " ".join(self.constants), dict(self.ranges), " ".join(self.integers))  # fmt: skip
+        return Layer, (self.name, self.equations, self.shapes, *words, self.summary)
 
 
 class Layers(Mapping[str, Layer]):
-    """Layers by name. ``add`` is the only registration a layer needs."""
+    """Layers by name. ``add`` is the only registration a layer of the package needs."""
 
     def __init__(self) -> None:
         self._layers: dict[str, Layer] = {}

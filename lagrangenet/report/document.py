@@ -38,6 +38,7 @@ class Part:
     lagrangian: Equation
     definitions: tuple[Equation, ...]
     conditions: tuple[Equation, ...]
+    updates: tuple[Equation, ...]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,13 @@ class Document:
     functions: tuple[tuple[str, str], ...]
     symbols: tuple[tuple[str, str], ...]
     unknowns: str
+
+    @property
+    def rows(self) -> tuple[Equation, ...]:
+        """What a plain list shows: conditions; definitions where form or notation is not ours."""
+        first = self.parts[0]
+        known = first.form != "vec" and self.style.notation.name == "kkt"
+        return first.conditions if known else (*first.definitions, *first.conditions)
 
 
 def document(
@@ -104,6 +112,7 @@ def _part(derivation: Derivation, form: str, style: Text, depth: int | None) -> 
         lagrangian.written(form, style, depth),
         tuple(derivation.definitions(form, style)),
         tuple(derivation.written(form, style, depth)),
+        tuple(derivation.updates(form, style)),
     )
 
 
@@ -147,7 +156,7 @@ def _formulas(derivation: Derivation, style: Text, vec: bool) -> Iterator[tuple[
         yield role, writer.array(role, l.k)[0]
     yield "Y", style.indexed(style.name("Y"), "", writer.labels)
     yield "sigma", writer.function_at("sigma", 0, l.k)
-    for role in ("ell", "Omega", "rho", "objective", "lagrangian"):
+    for role in ("ell", "Omega", "rho", "eta", "objective", "lagrangian"):
         yield role, style.name(role)
     lifted = derivation.splitting == "preactivation"
     for role in ("lambda", *(["mu"] if lifted else [])):

@@ -72,12 +72,12 @@ def _page(shown: Document) -> Iterator[str]:
     first, *others = shown.parts
     yield "<h2>Conditions</h2>"
     yield f"<h3>{FORM_TITLES[first.form]}</h3>"
-    yield table([*first.definitions, *first.conditions])
+    yield table([*first.definitions, *first.conditions, *first.updates])
     if others:
         yield "<h2>The same in other forms</h2>"
     for part in others:
         yield f"<h3>{FORM_TITLES[part.form]}</h3>"
-        yield table([*part.definitions, *part.conditions])
+        yield table([*part.definitions, *part.conditions, *part.updates])
     yield "<h2>Symbols</h2>"
     rows = "".join(
         f"<tr><td>{inline(formula)}</td><td>{escape(meaning)}</td></tr>"

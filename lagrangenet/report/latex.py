@@ -39,7 +39,7 @@ def fragment(shown: Document) -> str:
     """The Lagrangian and the conditions of the first part as one ``align*``."""
     part = shown.parts[0]
     rows = [*_split(part.lagrangian, 2, always=True)]
-    rows += [_one(row) for row in (*part.definitions, *part.conditions)]
+    rows += [_one(row) for row in shown.rows]
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
 
 
@@ -87,6 +87,8 @@ def _conditions(part: Part) -> Iterator[str]:
         rows = [*_split(equation, 1)]
         rows[-1] += rf" \tag{{{equation.label}}}"
         yield _display(rows)
+    yield r"\medskip A step of gradient descent:"
+    yield _display([row for equation in part.updates for row in _split(equation, 1)])
 
 
 def _display(rows: list[str]) -> str:

@@ -18,7 +18,6 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.report import html, latex
 from lagrangenet.report.document import Document, document
 from lagrangenet.symbolic.derivation import Derivation
-from lagrangenet.symbolic.display import Equation
 from lagrangenet.symbolic.notation import Notation
 from lagrangenet.symbolic.printing import FORMS, check_form
 from lagrangenet.symbolic.styles import named_style
@@ -148,7 +147,7 @@ def _text_lines(shown: Document) -> Iterable[str]:
     part = shown.parts[0]
     yield str(part.lagrangian)
     yield ""
-    rows = [*_definitions(shown), *part.conditions]
+    rows = shown.rows
     width = min(max(len(str(row)) for row in rows), 78)
     widest = max(len(row.label) for row in rows) + 2
     for row in rows:
@@ -159,16 +158,10 @@ def _text_lines(shown: Document) -> Iterable[str]:
         yield "; ".join(f"{formula} = {words}" for formula, words in shown.functions)
 
 
-def _definitions(shown: Document) -> Iterable[Equation]:
-    """What z abbreviates, where the form or the notation is not the one of the package."""
-    part, notation = shown.parts[0], shown.style.notation
-    return part.definitions if part.form == "vec" or notation.name != "kkt" else ()
-
-
 def _markdown_lines(shown: Document) -> Iterable[str]:
     part = shown.parts[0]
     yield f"$$\n{part.lagrangian}\n$$"
-    for row in (*_definitions(shown), *part.conditions):
+    for row in shown.rows:
         head = f"({row.label}) {row.title}" if row.label else row.title
         yield f"\n{head}:\n\n$$\n{row}\n$$"
     if shown.functions:

@@ -19,7 +19,7 @@ from lagrangenet.problem import Problem
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.backward import in_variable
 from lagrangenet.symbolic.display import Equation, display, table
-from lagrangenet.symbolic.equations import equation, placed
+from lagrangenet.symbolic.equations import equation, placed, step
 from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 from lagrangenet.symbolic.lagrangian import Lagrangian, Splitting, affine
 from lagrangenet.symbolic.printing import text
@@ -175,6 +175,16 @@ class Derivation:
         elif depth is not None:
             found.sort(key=lambda row: (row[1].label, row[0]))
         return [row for _, row in found]
+
+    def updates(self, form: str = "index", style: str | Text = "text") -> list[Equation]:
+        """A step of gradient descent along each ∂L/∂θ: W ← W − η ∂L/∂W."""
+        chosen = named_style(style)
+        found = []
+        for condition in in_variable(self.stationarity, chosen.notation.variable):
+            written = equation(condition, form, chosen)
+            if condition.unknown is None and all(written.left != old for old, _ in found):
+                found.append((written.left, step(condition, form, chosen)))
+        return [update for _, update in found]
 
     def definitions(self, form: str = "index", style: str | Text = "text") -> list[Equation]:
         """What z^k (and its tangent) abbreviates, where it is no variable."""

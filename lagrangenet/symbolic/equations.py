@@ -58,6 +58,15 @@ def equation(
     return Equation(condition.label, condition.title, head, sign, tuple(summands), chosen)
 
 
+def step(condition: Condition, form: str, style: Text) -> Equation:
+    """A step v ← v − η ∂L/∂v of gradient descent along a condition that is not solved."""
+    wrt = condition.wrt if form == "index" else tree(condition, condition.wrt, form, {})
+    name = text(wrt, style, "" if form == "batch" else "i")
+    slope = style.dot.join([style.name("eta"), _slope(condition, form, style, name)])
+    title = condition.title.replace("gradient", "update")
+    return Equation("", title, name, "←", (name, f"{style.minus} {slope}"), style)
+
+
 def sides(condition: Condition) -> tuple[sp.Expr, sp.Expr]:
     """What is equal: unknown and solution; or, where nothing is solved for, v and ∂L/∂v."""
     if condition.unknown is None:

@@ -81,7 +81,7 @@ FAR = -40
 
 
 @cache
-def _slope(block: type[Block]) -> sp.Expr:
+def _slope(block: Any) -> sp.Expr:
     return stably(sp.diff(block.definition(), f.z))
 
 

@@ -189,7 +189,7 @@ class Network:
             def change(e: sp.Indexed) -> sp.Expr:
                 label = str(e.base.label)
                 array = sp.IndexedBase(names[label], **_kind(e))
-                return array[tuple(rename(a) for a in e.indices)]
+                return array[e.indices]
 
             swap = {**use.sizes, pieces.LABEL: sp.Symbol(use.constraint.state)}
             return expr.replace(lambda e: isinstance(e, sp.Indexed), change).xreplace(swap)
