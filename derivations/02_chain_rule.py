@@ -106,7 +106,6 @@ from dataclasses import replace
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import Between, collapse
 from lagrangenet.symbolic.printing import text
-from lagrangenet.symbolic.stationarity import tidy
 from lagrangenet.symbolic.styles import STYLES
 
 names = {"f": ("f", "f"), "x": ("x", "x"), "nu": ("λ", r"\lambda"), "n": ("n", "n")}

@@ -80,9 +80,7 @@ def solution(label, layer, sample, component):
 mu_last = substituted(
     conditions["S4"].solution.xreplace({l.k: l.N}), l.lam, lambda *at: solution("S2", *at)
 )
-mu_before = tidy(
-    substituted(conditions["S4"].solution, l.lam, lambda *at: solution("S3", *at))
-)
+mu_before = tidy(substituted(conditions["S4"].solution, l.lam, lambda *at: solution("S3", *at)))
 equation(tex(l.mu[l.N, l.i, l.p]), tex(mu_last))
 equation(tex(l.mu[l.k, l.i, l.p]), tex(mu_before))
 
@@ -122,9 +120,7 @@ print("base, difference:", difference(definition, -l.M * mu_last))
 
 # %%
 q = sp.Symbol("q", integer=True, positive=True)
-following = substituted(
-    affine(l.k + 1, l.i, q), l.X, lambda k, i, p: l.sigma(k, l.Z[k, i, p])
-)
+following = substituted(affine(l.k + 1, l.i, q), l.X, lambda k, i, p: l.sigma(k, l.Z[k, i, p]))
 hidden = ranges | {l.p: (sp.S.One, l.n(l.k)), q: (sp.S.One, l.n(l.k + 1))}
 local = tidy(collapse(following.diff(l.Z[l.k, l.i, l.p]), hidden))
 below = style.partial + tex(l.Z[l.k, l.i, l.p])

@@ -54,9 +54,7 @@ show(
 # both, and the sign conditions say for which $z$ each is admissible:
 
 # %%
-solutions = [
-    sp.solve([stationarity, case], [x, nu], dict=True)[0] for case in (nu, x)
-]
+solutions = [sp.solve([stationarity, case], [x, nu], dict=True)[0] for case in (nu, x)]
 for name, solution in zip((r"\nu = 0", "x = 0"), solutions, strict=True):
     region = sp.simplify(sp.And(solution[x] >= 0, solution[nu] >= 0))
     show(
@@ -89,8 +87,12 @@ assert same(multiplier, sp.Max(0, -z))
 # positive and its negative part, with $x \nu = 0$. (This is Moreau's decomposition.)
 
 # %%
-print("difference:", sp.simplify((projection - multiplier - z).subs(z, sp.Symbol("z", positive=True))))
-print("difference:", sp.simplify((projection - multiplier - z).subs(z, sp.Symbol("z", negative=True))))
+print(
+    "difference:", sp.simplify((projection - multiplier - z).subs(z, sp.Symbol("z", positive=True)))
+)
+print(
+    "difference:", sp.simplify((projection - multiplier - z).subs(z, sp.Symbol("z", negative=True)))
+)
 
 # %% [markdown]
 # ## The derivative, from the KKT conditions
@@ -118,7 +120,9 @@ show(*(f"{sp.latex(rate, symbol_names=names)} = 0" for rate in rates))
 matrix, right = sp.linear_eq_to_matrix(rates, [dx, dnu])
 determinant = sp.factor(matrix.det())
 equation(r"\det", determinant)
-answer = {rate: sp.factor(value) for rate, value in zip((dx, dnu), matrix.LUsolve(right), strict=True)}
+answer = {
+    rate: sp.factor(value) for rate, value in zip((dx, dnu), matrix.LUsolve(right), strict=True)
+}
 equation(r"\dot x", sp.latex(answer[dx], symbol_names=names))
 
 # %% [markdown]

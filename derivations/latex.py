@@ -22,15 +22,18 @@ CHARACTERS = {
     "⊙": r"\odot", "·": r"\cdot", "±": r"\pm", "−": "-", "′": r"{}^{\prime}", "″": r"{}^{\prime\prime}", "ᵀ": r"{}^{\top}",
     "→": r"\to", "←": r"\leftarrow", "≤": r"\le", "≥": r"\ge", "≈": r"\approx", "∈": r"\in",
     "⟨": r"\langle", "⟩": r"\rangle", "⁺": "{}^{+}", "⁻": "{}^{-}", "∞": r"\infty", "√": r"\surd",
+    "ẋ": r"\dot x", "ż": r"\dot z", "ḃ": r"\dot b", "Ẇ": r"\dot W", "Ẋ": r"\dot X",
     **{digit: f"{{}}^{{{value}}}" for value, digit in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
 }  # fmt: skip
+#: A dot above the character before it, where Unicode has no letter with a dot.
+DOT = "\N{COMBINING DOT ABOVE}"
 #: Characters of prose that are text.
 WORDS = {"–": "--", "é": r"\'e", "ü": r"\"u", "Á": r"\'A"}
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _SPECIAL |= {character: "\\" + character for character in "&%$#_{}"}
 _TOKEN = re.compile(
-    r"(?P<code>`[^`]+`)|(?P<math>\$[^$]+\$)|(?P<bold>\*\*.+?\*\*)|(?P<em>\*[^*]+\*)"
+    r"(?P<code>`[^`]+`)|(?P<math>\$[^$]+\$)|(?P<bold>\*\*(?s:.+?)\*\*)|(?P<em>\*[^*]+\*)"
     r"|(?P<link>\[[^\]]+\]\([^)]+\))"
 )
 _ITEM = re.compile(r"(?P<bullet>[-*]|\d+\.) +")
@@ -45,7 +48,7 @@ def latex(document: Executed) -> str:
     """The text of ``NN_name.tex``, complete with preamble."""
     body = "\n\n".join(part for cell in document.cells for part in _cell(cell))
     for character in sorted(set(body)):
-        if not character.isascii() and character not in CHARACTERS | WORDS:
+        if not character.isascii() and character not in {*CHARACTERS, *WORDS, DOT}:
             raise UnknownCharacter(
                 f"{document.path.name}: no LaTeX for {character!r} (U+{ord(character):04X}); "
                 "add it to CHARACTERS in derivations/latex.py"
@@ -59,6 +62,7 @@ def latex(document: Executed) -> str:
 def characters() -> str:
     """Definitions of the characters that code and formulas use."""
     rows = [rf"\newunicodechar{{{key}}}{{\uni{{{value}}}}}" for key, value in CHARACTERS.items()]
+    rows.append(rf"\newunicodechar{{{DOT}}}{{\dotabove}}")
     return "\n".join(rows) + "\n"
 
 
@@ -180,11 +184,13 @@ PREAMBLE = r"""\documentclass[a4paper,11pt]{article}
 \newcommand{\plainuni}[1]{\ensuremath{#1}}
 \newcommand{\celluni}[1]{\hbox to \cell{\hss$\smash{#1}$\hss}}
 \let\uni\plainuni
+\newcommand{\dotabove}{\hbox to 0pt{\hss\hbox to \cell{\hss$\smash{\dot{\phantom{\lambda}}}$\hss}}}
+\setlength{\cell}{0.5em}
 \newcommand{\cells}{\settowidth{\cell}{\texttt{m}}\let\uni\celluni}
 \DefineVerbatimEnvironment{Code}{Verbatim}
-  {fontsize=\footnotesize,frame=leftline,framerule=1.2pt,framesep=6pt,formatcom=\cells}
+  {fontsize=\fontsize{8.6}{10.4}\selectfont,frame=leftline,framerule=1.2pt,framesep=6pt,formatcom=\cells}
 \DefineVerbatimEnvironment{Generated}{Verbatim}
-  {fontsize=\footnotesize,frame=lines,framesep=4pt,formatcom=\cells}
+  {fontsize=\fontsize{8.6}{10.4}\selectfont,frame=lines,framesep=4pt,formatcom=\cells}
 \DefineVerbatimEnvironment{Output}{Verbatim}
-  {fontsize=\footnotesize,xleftmargin=9pt,formatcom=\cells}
+  {fontsize=\fontsize{8.6}{10.4}\selectfont,xleftmargin=9pt,formatcom=\cells}
 """

@@ -129,8 +129,8 @@ def test_unknown_loss_and_regularizer():
     known = ", ".join(sorted(LOSSES))
     with refused(f"unknown loss 'mse'; known: {known}"):
         chain([2, 1], loss="mse")
-    with refused("unknown regularizer 'L1'; known: L2"):
-        chain([2, 1], regularizer="L1")
+    with refused("unknown regularizer 'L3'; known: L1, L2, elastic_net, or a formula"):
+        chain([2, 1], regularizer="L3")
 
 
 @pytest.mark.parametrize("width", [0, -1, -(10**30)])
@@ -298,7 +298,10 @@ LAYER = "[[layers]]\nwidth = 1\n"
         ("", "the problem file has no 'inputs'"),
         ("inputs = 2\n" + LAYER, "the problem file has no 'loss'"),
         (GOOD, "the problem file has no 'layers'"),
-        (GOOD + "seed = 3\n" + LAYER, "a problem has no key 'seed'; known: inputs, layers, loss"),
+        (
+            GOOD + "seed = 3\n" + LAYER,
+            "a problem has no key 'seed'; known: class_weights, inputs, layers, loss",
+        ),
         (GOOD + LAYER + "units = 3\n", "layer 1 has no key 'units'; known: activation, width"),
         (GOOD + LAYER + '[[layers]]\nactivation = "tanh"\n', "layer 2 has no width"),
         (GOOD + "layers = 3\n", "'layers' has to be an array of tables: [[layers]]"),
@@ -338,3 +341,75 @@ def test_load_of_what_cannot_be_read(tmp_path):
     latin.write_bytes('name = "Ü"'.encode("latin-1"))
     with refused("cannot read the problem file"):
         Problem.load(latin)
+
+
+# -- outputs that a loss needs, class weights, biases, formulas --------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "output", "what"),
+    [
+        ("negative_log_density", "tanh", "positive, but layer 2 ends in 'tanh'; end in 'softplus'"),
+        ("log_probability", "softmax", "log-probabilities, but layer 2 ends in 'softmax'"),
+        ("cross_entropy", "log_softmax", "positive and sum to one, but layer 2"),
+    ],
+)
+def test_outputs_that_a_loss_is_not_defined_for(loss, output, what):
+    with refused(f"loss {loss!r} needs outputs that are {what}"):
+        chain([2, 3, 2], loss=loss, output=output)
+
+
+def test_class_weights_weigh_and_round_trip():
+    problem = chain([2, 3, 3], loss="cross_entropy", class_weights=(1, 2.0, 5))
+    assert problem.class_weights == (1.0, 2.0, 5.0)
+    assert "class_weights = [1.0, 2.0, 5.0]" in problem.to_toml()
+    assert Problem.from_toml(problem.to_toml()) == problem
+    assert problem != chain([2, 3, 3], loss="cross_entropy")
+    assert str(problem).endswith("cross_entropy(weighted)")
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ((1.0, 2.0), "2 class weights for 3 outputs; give one for each output"),
+        ((1.0, 2.0, 0.0), "class weight 0.0 has to be positive and finite"),
+        ((1.0, 2.0, float("nan")), "class weight nan has to be positive and finite"),
+        ((1.0, 2.0, True), "class weight True is not a number"),
+        ("abc", "class weight 'a' is not a number"),
+        (3.0, "class_weights is 3.0; expected one number for each output"),
+    ],
+)
+def test_class_weights_that_are_refused(weights, message):
+    with refused(message):
+        chain([2, 3], loss="cross_entropy", class_weights=weights)
+
+
+def test_a_weighted_loss_without_weights():
+    with refused("'weighted' needs class_weights"):
+        chain([2, 3], loss={"name": "cross_entropy", "weighted": True})
+
+
+def test_biases_are_an_option_of_a_regularizer():
+    plain, biased = L2(0.1), L2(0.1, biases=True)
+    assert plain == L2(0.1, biases=False)
+    assert plain != biased
+    assert str(biased) == "L2(biases, strength=0.1)"
+    problem = chain([2, 1], regularizer=biased)
+    assert problem.penalizes_biases
+    assert not chain([2, 1], regularizer=plain).penalizes_biases
+    assert "biases = true" in problem.to_toml()
+    assert Problem.from_toml(problem.to_toml()) == problem
+    with refused("regularizer 'L2': biases is 'yes'; it is True or False"):
+        L2(0.1, biases="yes")
+
+
+def test_formulas_round_trip():
+    problem = Problem(
+        2,
+        [Dense(3, {"name": "z*sigmoid(beta*z)", "beta": 1.5}), Dense(1, "where(z > 0, z, z/2)")],
+        "(x - y)**4",
+        {"name": "w**4/4", "strength": 0.5},
+    )
+    assert Problem.from_toml(problem.to_toml()) == problem
+    assert problem.strength == 0.5
+    assert [entry.smooth for entry in problem.activations] == [True, False]

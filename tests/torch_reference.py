@@ -48,10 +48,10 @@ def activation(choice: Choice | None) -> Sigma:
 # -- losses ----------------------------------------------------------------------------------------
 
 
-#: ℓ summed over everything, by output and labels; cross-entropy takes logits.
+#: ℓ summed over everything, by output and labels.
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "squared_error": lambda x, y: 0.5 * functional.mse_loss(x, y, reduction="sum"),
-    "cross_entropy": lambda z, y: -(y * torch.log_softmax(z, dim=-1)).sum(),
+    "cross_entropy": lambda x, y: -(y * torch.log(x)).sum(),
     "binary_cross_entropy": lambda x, y: functional.binary_cross_entropy_with_logits(
         x, y, reduction="sum"
     ),
@@ -65,11 +65,10 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
 
 
 def loss(choice: Choice, output: Tensor, labels: Tensor, logits: Tensor | None = None) -> Tensor:
-    """(1/M) Σ_i ℓ(y_i, x_i)."""
-    function = LOSSES[choice.name]
-    return function(output if logits is None else logits, labels, **dict(choice.parameters)) / len(
-        labels
-    )
+    """(1/M) Σ_i ℓ(y_i, x_i); cross-entropy from the logits of a softmax, where they are given."""
+    if choice.name == "cross_entropy" and logits is not None:
+        return -(labels * torch.log_softmax(logits, dim=-1)).sum() / len(labels)
+    return LOSSES[choice.name](output, labels, **dict(choice.parameters)) / len(labels)
 
 
 REGULARIZERS: dict[str, Callable[..., Tensor]] = {
@@ -228,11 +227,14 @@ def hessian_product(graph: Any, theta: Any, inputs: Any, Y: Any, direction: Any)
 
 
 def state_gradients(graph: Any, theta: Any, inputs: Any, Y: Any) -> dict[str, Any]:
-    """∂J/∂x of the output of every constraint."""
+    """∂J/∂x of the output of every constraint; cross-entropy as a function of the probabilities."""
     leaves = {name: t.requires_grad_() for name, t in tensors(theta).items()}
-    known = forward(graph, leaves, tensors(inputs))
-    states = {c.state: known[c.state].requires_grad_() for c in graph.constraints}
-    value = _objective(graph, leaves, known, torch.tensor(np.asarray(Y)))
+    data = tensors(inputs)
+    for name, array in data.items():
+        array.requires_grad_(name not in graph.integers)
+    known = forward(graph, leaves, data)
+    states = {c.state: known[c.state] for c in graph.constraints}
+    value = loss(graph.loss, known[graph.output], torch.tensor(np.asarray(Y)))
     return _named(states, _derivatives(value, states))
 
 

@@ -7,18 +7,14 @@ from collections.abc import Iterable, Iterator
 
 import sympy as sp
 
+from lagrangenet.emit.graph_arrays import ArrayPrinter, code_name
 from lagrangenet.emit.layout import WIDTH
-from lagrangenet.emit.numpy import _ADD as ADD
-from lagrangenet.emit.numpy import _ATOM as ATOM
 from lagrangenet.emit.numpy import _COMMENT_COLUMN as COMMENT_COLUMN
-from lagrangenet.emit.numpy import _MUL as MUL
-from lagrangenet.emit.numpy import _NEG as NEG
-from lagrangenet.emit.numpy import Piece, _helper
-from lagrangenet.emit.numpy import _Printer as Printer
+from lagrangenet.emit.numpy import _helper
 from lagrangenet.errors import DerivationError
 from lagrangenet.graph import Graph
-from lagrangenet.layers.base import M
-from lagrangenet.routines.graphs import (
+from lagrangenet.layers.equation import M
+from lagrangenet.routines.graph_ir import (
     GraphProgram,
     GraphRoutine,
     Loop,
@@ -27,20 +23,8 @@ from lagrangenet.routines.graphs import (
     When,
     Zeros,
 )
-from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
-from lagrangenet.symbolic.graphs.arrays import (
-    At,
-    Counter,
-    Einsum,
-    Lookup,
-    Positions,
-    Read,
-    Same,
-    Span,
-    Subscript,
-    Windows,
-)
+from lagrangenet.symbolic.graphs.arrays import At, Counter, Lookup, Positions, Read, Span, Windows
 from lagrangenet.symbolic.graphs.pieces import dotted, multiplier
 from lagrangenet.symbolic.tensor import Node
 
@@ -57,13 +41,20 @@ def emit_graph(program: GraphProgram) -> str:
     blocks: dict[str, str] = {}
     while missing := printer.helpers - blocks.keys() - {"windows"}:
         blocks |= {name: _helper(name, printer) for name in sorted(missing)}
-    imports = [f"from scipy.special import {', '.join(sorted(printer.scipy))}"] * bool(printer.scipy)
+    imports = [f"from scipy.special import {', '.join(sorted(printer.scipy))}"] * bool(
+        printer.scipy
+    )
     head = [_header(program.graph), "\n".join(["import numpy as np", *imports])]
     regularizer = program.graph.regularizer
     if "RHO" in functions and regularizer is not None:
         strength = dict(regularizer.parameters)["strength"]
         head.append(f"RHO = {strength!r}  # ρ, the strength of the regularizer")
-    return "\n\n\n".join(["\n\n".join(head), *extra, *(blocks[name] for name in sorted(blocks)), functions]) + "\n"
+    return (
+        "\n\n\n".join(
+            ["\n\n".join(head), *extra, *(blocks[name] for name in sorted(blocks)), functions]
+        )
+        + "\n"
+    )
 
 
 def _header(graph: Graph) -> str:
@@ -92,12 +83,8 @@ def _header(graph: Graph) -> str:
     return '"""' + "\n".join(lines) + '\n"""'
 
 
-class GraphPrinter(Printer):
-    """Statements and expressions of arrays with any number of axes."""
-
-    def __init__(self, graph: Graph) -> None:
-        super().__init__()
-        self.graph = graph
+class GraphPrinter(ArrayPrinter):
+    """Functions and statements."""
 
     # -- functions ---------------------------------------------------------------------------------
 
@@ -109,17 +96,20 @@ class GraphPrinter(Printer):
             self.dtype = next(n for n in (*where,) if n not in self.graph.integers)
         assigned = {s.target for s in _all(routine.body) if isinstance(s, Store | Zeros)}
         read = set(_names(routine.body))
-        sizes = sorted({s for s in _sizes(routine.body)} | {M}, key=str)
+        sizes = sorted({*_sizes(routine.body), M}, key=str)
         unknown = {s for s, value in self.graph.sizes.items() if value is None} | {M}
         needed = {s for e in sizes for s in self.graph.known(e).free_symbols} & unknown
         body = [line for s in routine.body for line in self.statement(s)]
         text = "\n".join(body)
-        lines, used = [], [n for n in where if n in read and (n not in assigned or routine.name == "update")]
+        lines, used = (
+            [],
+            [n for n in where if n in read and (n not in assigned or routine.name == "update")],
+        )
         if self.dtype and self.dtype not in used:
             used.append(self.dtype)
         shaped = [line for s in sorted(needed, key=str) if _word(s.name, text)
                   for line in [self._size_line(s, where, used)]]  # fmt: skip
-        lines += [f"{_code_name(n)} = {where[n]}" for n in used if where[n] != n]
+        lines += [f"{code_name(n)} = {where[n]}" for n in used if where[n] != n]
         returned = self._return(routine)
         arguments = ", ".join(routine.arguments)
         inside = textwrap.indent("\n".join([*lines, *shaped, *body, *returned]), "    ")
@@ -153,13 +143,13 @@ class GraphPrinter(Printer):
                 if high == size and low == 1:
                     if name not in used:
                         used.append(name)
-                    return f"{size} = {_code_name(name)}.shape[{axis}]"
+                    return f"{size} = {code_name(name)}.shape[{axis}]"
         raise DerivationError(f"no argument has an axis of length {size}")
 
     def _return(self, routine: GraphRoutine) -> list[str]:
         if routine.returns and not routine.returns[0][0]:
             return [f"return {routine.returns[0][1]}"]
-        entries = [f'"{key}": {_code_name(name)}' for key, name in routine.returns]
+        entries = [f'"{key}": {code_name(name)}' for key, name in routine.returns]
         flat = f"return {{{', '.join(entries)}}}"
         if len(flat) <= WIDTH - 4:
             return [flat]
@@ -173,8 +163,8 @@ class GraphPrinter(Printer):
         if isinstance(statement, Zeros):
             shape = ", ".join(self.size(n) for n in statement.shape)
             comma = "," if len(statement.shape) == 1 else ""
-            target = _code_name(statement.target)
-            return [f"{target} = np.zeros(({shape}{comma}), dtype={_code_name(self.dtype)}.dtype)"]
+            target = code_name(statement.target)
+            return [f"{target} = np.zeros(({shape}{comma}), dtype={code_name(self.dtype)}.dtype)"]
         if isinstance(statement, Loop):
             low, high = self.size(statement.first), self.size(statement.last + 1)
             bounds = f"{high}" if low == "0" else f"{low}, {high}"
@@ -182,7 +172,9 @@ class GraphPrinter(Printer):
                 bounds = f"{self.size(statement.last)}, {self.size(statement.first - 1)}, -1"
             return self._block(f"for {statement.index} in range({bounds}):", statement.body)
         if isinstance(statement, When):
-            low, value, high = (self.size(e) for e in (statement.low, statement.value, statement.high))
+            low, value, high = (
+                self.size(e) for e in (statement.low, statement.value, statement.high)
+            )
             sides = [low] if low != value else []
             sides += [value, *([high] if high != value else [])]
             return self._block(f"if {' <= '.join(sides)}:", statement.body)
@@ -193,7 +185,7 @@ class GraphPrinter(Printer):
         return [head, *(f"    {line}" for line in inside)]
 
     def _store(self, store: Store) -> list[str]:
-        target = _code_name(store.target)
+        target = code_name(store.target)
         value = self.aligned(store.value, store.axes) if store.axes else self.code(store.value)
         if isinstance(store.value, Read) and store.value.whole and not store.subscripts:
             value += ".copy()" * (store.value.name in {n for n, _ in self.graph.inputs})
@@ -216,211 +208,9 @@ class GraphPrinter(Printer):
             return [*textwrap.wrap(comment, WIDTH - 8, subsequent_indent="#   "), code]
         return [f"{code:<{COMMENT_COLUMN}}{comment}"]
 
-    # -- arrays and subscripts -------------------------------------------------------------------------
-
-    def at(self, name: str, subscripts: tuple[Subscript, ...]) -> str:
-        """name[subscripts]."""
-        inside = self.subscripts(subscripts)
-        return f"{name}[{', '.join(inside)}]" if inside else name
-
-    def subscripts(self, subscripts: tuple[Subscript, ...], slices: bool = True) -> list[str]:
-        """Subscripts as code, without those at the end that are whole."""
-        found = [self._subscript(s, slices) for s in subscripts]
-        while found and found[-1] in {":", "slice(None)"}:
-            found.pop()
-        return found
-
-    def _subscript(self, subscript: Subscript, slices: bool) -> str:
-        if isinstance(subscript, At):
-            return self.size(subscript.position)
-        if isinstance(subscript, Lookup):
-            return self.code(subscript.array)
-        if isinstance(subscript, Windows) or subscript == ":":
-            return ":"
-        if isinstance(subscript, Positions):
-            return self._positions(subscript)
-        if subscript.whole:
-            return ":" if slices else "slice(None)"
-        if subscript.step.is_negative:
-            return f"{self.size(subscript.start)} + {self.size(subscript.step)} * np.arange({self.size(subscript.count)})"
-        start = "" if subscript.start == 0 else self.size(subscript.start)
-        stop = self.size(sp.expand(subscript.start + subscript.step * (subscript.count - 1) + 1))
-        step = "" if subscript.step == 1 else f":{self.size(subscript.step)}"
-        return f"{start}:{stop}{step}"
-
-    def _positions(self, subscript: Positions) -> str:
-        terms = []
-        for j, (step, count) in enumerate(subscript.steps):
-            axis = ", ".join([":", *["None"] * (len(subscript.steps) - 1 - j)])
-            factor = "" if step == 1 else f"{self.size(step)} * "
-            terms.append(f"{factor}np.arange({self.size(count)})" + (f"[{axis}]" if "None" in axis else ""))
-        start = [] if subscript.start == 0 else [self.size(subscript.start)]
-        return " + ".join([*start, *terms])
-
-    def _read(self, node: Read) -> Piece:
-        name = _code_name(node.name)
-        found = [s for s in node.subscripts if isinstance(s, Windows)]
-        if not found:
-            return self.at(name, node.subscripts), ATOM
-        self.helpers.add("windows")
-        left = [s for s in node.subscripts if not isinstance(s, At)]
-        axes = [j for j, s in enumerate(left) if isinstance(s, Windows)]
-        widths = ", ".join(self.size(s.width) for s in found)
-        places = ", ".join(map(str, axes))
-        array = self.at(name, node.subscripts)
-        pair = (f"({widths})", f"({places})") if len(found) > 1 else (widths, places)
-        code = f"windows({array}, {pair[0]}, {pair[1]})"
-        outer = [Span(s.start, s.step, s.count) if isinstance(s, Windows) else ":" for s in left]
-        inside = [":" if o == ":" else self._outer(o) for o in outer]
-        while inside and inside[-1] == ":":
-            inside.pop()
-        return (f"{code}[{', '.join(inside)}]" if inside else code), ATOM
-
-    def _outer(self, span: Span) -> str:
-        """Which windows: every step-th; the last of them end where the array does."""
-        if span.start == 0 and span.step == 1:
-            return f":{self.size(span.count)}"
-        return self._subscript(span, True)
-
-    def _counter(self, node: Counter) -> Piece:
-        return f"np.arange({self.size(node.size)})", ATOM
-
-    def _same(self, node: Same) -> Piece:
-        return f"{self.operand(node.left, MUL, node.axes)} == {self.operand(node.right, MUL, node.axes)}", ADD - 1
-
-    def _number(self, node: t.Number) -> Piece:
-        value = self.graph.known(node.value)
-        if value.free_symbols <= {l.rho, l.eta, M}:
-            if value.is_Symbol or not value.free_symbols:
-                known = value.evalf(17) if value.is_number and not value.is_Rational else value
-                return super()._number(t.scalar(known))
-        if value.is_Pow and value.exp == sp.Rational(1, 2):
-            return f"np.sqrt({self.size(value.base)})", ATOM
-        return self.size(value), ATOM if value.is_Symbol else MUL if value.is_Mul else ADD
-
-    def size(self, expr: sp.Expr) -> str:
-        """An integer expression of sizes and loop indices."""
-        value = sp.expand(self.graph.known(expr))
-        return _integer(value)
-
-    # -- axes ------------------------------------------------------------------------------------------
-
-    def aligned(self, node: Node, axes: t.Axes) -> str:
-        """The code of a node so that its axes stand in this order and broadcast."""
-        return self.operand(node, 0, axes)
-
-    def operand(self, node: Node, level: int, axes: t.Axes) -> str:
-        """An operand of an operation over ``axes``, with its own in order and unit axes between."""
-        if isinstance(node, t.Call) and node.fn.name == "logsumexp" and node.args[0].axes == axes:
-            self.helpers.add("logsumexp")
-            return f"logsumexp({self.code(node.args[0])})"
-        code, own = self.write(node)
-        have = tuple(a for a in axes if a in node.axes)
-        if len(have) < len(node.axes):
-            raise DerivationError(f"axes {node.axes} do not fit into {axes}")
-        if have != node.axes:
-            inner = code if own == ATOM else f"({code})"
-            order = tuple(node.axes.index(a) for a in have)
-            code = f"{inner}.T" if len(have) == 2 else f"np.transpose({inner}, {order})"
-            own = ATOM
-        if have and have != axes[len(axes) - len(have) :]:
-            if isinstance(node, t.Reduced) and node.arg.axes == axes and node.op != "argmax":
-                code, own = code[:-1] + ", keepdims=True)", ATOM
-            else:
-                first = axes.index(have[0])
-                inside = [":" if a in have else "None" for a in axes[first:]]
-                code, own = f"{code if own == ATOM else f'({code})'}[{', '.join(inside)}]", ATOM
-        return code if own >= level else f"({code})"
-
-    def _call(self, node: t.Call) -> Piece:
-        if node.fn.name != "logsumexp":
-            return super()._call(node)
-        self.helpers.add("logsumexp")
-        return f"logsumexp({self.code(node.args[0])})[..., 0]", ATOM
-
-    def _reduced(self, node: t.Reduced) -> Piece:
-        code, level = self.write(node.arg)
-        inner = code if level == ATOM else f"({code})"
-        over = node.over
-        if len(over) == len(node.arg.axes):
-            return f"{inner}.{node.op}()", ATOM
-        return f"{inner}.{node.op}(axis={over[0] if len(over) == 1 else over})", ATOM
-
-    def _einsum(self, node: Einsum) -> Piece:
-        if len(node.operands) == 2:
-            found = self._matmul_of(node) or self._tensordot(node)
-            if found is not None:
-                return found
-        letters: dict[sp.Symbol, str] = {}
-        for operand in node.operands:
-            for axis in operand.axes:
-                letters.setdefault(axis, _letter(axis.name, set(letters.values())))
-        terms = ["".join(letters[a] for a in o.axes) for o in node.operands]
-        result = "".join(letters[a] for a in node.axes)
-        arrays = ", ".join(self.code(o) for o in node.operands)
-        best = ", optimize=True" if len(node.operands) > 2 else ""
-        return f'np.einsum("{",".join(terms)}->{result}", {arrays}{best})', ATOM
-
-    def _matmul_of(self, node: Einsum) -> Piece | None:
-        """The contraction as ``left @ right``, if one index is summed and none is shared."""
-        for left, right in (node.operands, node.operands[::-1]):
-            summed = [a for a in left.axes if a in right.axes]
-            if len(summed) != 1 or summed[0] in node.axes or len(right.axes) > 2:
-                continue
-            (c,) = summed
-            free = tuple(a for a in (*left.axes, *right.axes) if a != c)
-            if free != node.axes or (left.axes[-1] != c and len(left.axes) > 2):
-                continue
-            first = self.operand(left, NEG, left.axes if left.axes[-1] == c else left.axes[::-1])
-            second = self.operand(right, NEG, right.axes if right.axes[0] == c else right.axes[::-1])
-            return f"{first} @ {second}", MUL
-        return None
-
-    def _tensordot(self, node: Einsum) -> Piece | None:
-        """The contraction as a tensordot, if no index is shared but the summed ones."""
-        for left, right in (node.operands, node.operands[::-1]):
-            summed = [a for a in left.axes if a in right.axes]
-            free = tuple(a for a in (*left.axes, *right.axes) if a not in summed)
-            if not summed or any(a in node.axes for a in summed) or free != node.axes:
-                continue
-            pair = tuple(tuple(n.axes.index(a) for a in summed) for n in (left, right))
-            axes = pair if len(summed) > 1 else (pair[0][0], pair[1][0])
-            return f"np.tensordot({self.code(left)}, {self.code(right)}, axes={axes})", ATOM
-        return None
-
-
-def _code_name(name: str) -> str:
-    return name.replace("lambda_", "lam_", 1)
-
-
-def _letter(name: str, taken: set[str]) -> str:
-    choices = [name[:1].lower(), *"abcdefghijklmnopqrstuvwxyz"]
-    return next(c for c in choices if c not in taken)
-
 
 def _word(name: str, text: str) -> bool:
     return name in "".join(c if c.isalnum() or c == "_" else " " for c in text).split()
-
-
-def _integer(expr: sp.Expr) -> str:
-    """A whole-number expression as Python code."""
-    if expr.is_Symbol or expr.is_Integer:
-        return str(expr)
-    if isinstance(expr, sp.floor):
-        above, below = sp.fraction(sp.together(expr.args[0]))
-        return f"({_integer(above)}) // {_integer(below)}"
-    if isinstance(expr, sp.Add):
-        terms = sorted(expr.args, key=lambda e: (e.is_number, e.could_extract_minus_sign(), str(e)))
-        code = ""
-        for term in terms:
-            negative = term.could_extract_minus_sign()
-            body = _integer(-term if negative else term)
-            code += (f" {'-' if negative else '+'} " if code else "-" * negative) + body
-        return code
-    if isinstance(expr, sp.Mul):
-        return "*".join(f"({_integer(e)})" if e.is_Add or isinstance(e, sp.floor) else _integer(e)
-                        for e in expr.args)  # fmt: skip
-    raise DerivationError(f"the size {expr} has no form in code")
 
 
 def _all(body: Iterable[Statement]) -> Iterator[Statement]:
@@ -472,5 +262,3 @@ def _sizes_of(store: Store) -> Iterator[sp.Expr]:
             yield subscript.position
         elif isinstance(subscript, Positions):
             yield from (e for pair in subscript.steps for e in pair)
-
-

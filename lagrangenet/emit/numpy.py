@@ -151,6 +151,9 @@ class _Printer:
             code = f"{name} += {self.code(t.total(list(value.plus[1:]), value.axes))}"
         else:
             code = f"{name} = {self.code(value)}"
+        if len(code) > WIDTH - 4 and isinstance(value, t.Total):
+            inside = "\n".join([name + " = (", *(f"    {term}" for term in self.terms(value)), ")"])
+            code = inside.replace("(\n    + ", "(\n    ", 1)
         comment = f"# ({', '.join(line.labels)})  {line.formula}"
         if len(code) > _COMMENT_COLUMN - 2 or _COMMENT_COLUMN + len(comment) > WIDTH - 4:
             return f"{comment}\n{code}"
@@ -256,11 +259,14 @@ class _Printer:
         return code, _MUL
 
     def _total(self, node: t.Total) -> Piece:
-        code = " + ".join(self.operand(term, _ADD, node.axes) for term in node.plus)
-        for term in node.minus:
-            operand = self.operand(term, _MUL, node.axes)
-            code += f" - {operand}" if code else f"-{operand}"
+        code = " ".join(self.terms(node))
+        code = code.removeprefix("+ ") if node.plus else f"-{code[2:]}"
         return code, _ADD if node.plus else _NEG if len(node.minus) == 1 else _ADD
+
+    def terms(self, node: t.Total) -> list[str]:
+        """The summands, each with its sign."""
+        plus = [f"+ {self.operand(term, _ADD, node.axes)}" for term in node.plus]
+        return plus + [f"- {self.operand(term, _MUL, node.axes)}" for term in node.minus]
 
     def _power(self, node: t.Power) -> Piece:
         if node.exponent == sp.Rational(1, 2):

@@ -129,12 +129,14 @@ class Entry:
         for key in given.keys() & named.keys():
             raise ProblemError(f"{self.kind} {self.name!r}: parameter {key!r} is given twice")
         given |= named
-        on = {key: True for key in self.options if given.pop(key, False) is True}
-        for key in given.keys() - self.parameters.keys():
-            if key in self.options:
+        on = {key: given.pop(key) for key in self.options if key in given}
+        for key, value in on.items():
+            if not isinstance(value, bool):
                 raise ProblemError(
-                    f"{self.kind} {self.name!r}: {key} is {given[key]!r}; it is True or False"
+                    f"{self.kind} {self.name!r}: {key} is {value!r}; it is True or False"
                 )
+        on = {key: value for key, value in on.items() if value}
+        for key in given.keys() - self.parameters.keys():
             raise ProblemError(
                 f"{self.kind} {self.name!r} has no parameter {key!r}; "
                 f"it has: {', '.join((*self.parameters, *self.options)) or 'none'}"

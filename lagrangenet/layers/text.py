@@ -41,7 +41,9 @@ def read_layer(table: dict[str, Any]) -> Layer:
             raise ProblemError(f"a layer's {key!r} has to be a text")
     for key in _WORDS:
         if not isinstance(table.get(key, ""), str):
-            raise ProblemError(f"layer {table['name']!r}: {key!r} has to be names with blanks between")
+            raise ProblemError(
+                f"layer {table['name']!r}: {key!r} has to be names with blanks between"
+            )
     for key in _TABLES:
         if not isinstance(table.get(key, {}), dict):
             raise ProblemError(f"layer {table['name']!r}: {key!r} has to be a table")

@@ -50,7 +50,7 @@ def page(shown: Document) -> str:
 
 def _page(shown: Document) -> Iterator[str]:
     yield _PREAMBLE
-    yield rf"\section*{{{escaped(shown.title)}}}"
+    yield rf"\section*{{\raggedright {escaped(shown.title)}}}"
     yield escaped(shown.subtitle[0].upper() + shown.subtitle[1:]) + "."
     yield from _problem(shown)
     for part in shown.parts:
@@ -75,8 +75,10 @@ def _problem(shown: Document) -> Iterator[str]:
     if part.definitions:
         yield "where"
         yield _display([row for equation in part.definitions for row in _split(equation, 1)])
-    for formula, words in shown.functions:
-        yield rf"${formula}$ = {escaped(words)}.\quad"
+    if shown.functions:
+        yield r"\begin{itemize}\setlength{\itemsep}{0pt}\raggedright"
+        yield from (rf"\item ${formula}$ = {escaped(words)}" for formula, words in shown.functions)
+        yield r"\end{itemize}"
     yield r"\subsection*{Lagrangian}"
     yield _display([*_split(part.lagrangian, 2, always=True)])
 

@@ -12,8 +12,9 @@ import sympy as sp
 from lagrangenet.emit.graphs import emit_graph
 from lagrangenet.errors import DataError
 from lagrangenet.graph import Graph
-from lagrangenet.layers.base import M
-from lagrangenet.routines.graphs import GraphProgram, lower_graph
+from lagrangenet.layers.equation import M
+from lagrangenet.routines.graph_ir import GraphProgram
+from lagrangenet.routines.graphs import lower_graph
 from lagrangenet.runtime.arrays import Array, floating, step_size
 from lagrangenet.runtime.checks import LABEL_TOLERANCE
 from lagrangenet.runtime.load import load
@@ -189,20 +190,35 @@ class GraphRoutines:
 
     # -- checks ------------------------------------------------------------------------------------
 
-    def _sample(self, theta: Any, inputs: Any, Y: Any) -> tuple[Arrays, Arrays, Array]:
-        theta, inputs = self._point(theta, inputs)
-        labels = self._labels(floating(Y, "Y", self.dtype))
-        sizes = self._lengths(inputs)
-        self._shape_matches("Y", labels, self.problem.output, sizes, "the output")
-        _finite("Y", labels)
-        return theta, inputs, labels
+    def inputs(self, inputs: Any) -> Arrays:
+        """Inputs as arrays that fit the graph and each other.
 
-    def _point(self, theta: Any, inputs: Any) -> tuple[Arrays, Arrays]:
+        Raises
+        ------
+        DataError
+            Naming the input, for a wrong shape, type, NaN or infinity, or a token out of range.
+        """
         names = tuple(name for name, _ in self.problem.inputs)
         arrays = self._named(inputs, "inputs", names)
         checked = {name: self._input(name, value) for name, value in arrays.items()}
         self._lengths(checked)
-        return self._checked(theta, "theta", self.problem.parameters), checked
+        return checked
+
+    def labels(self, Y: Any) -> Array:
+        """Labels as an array for which the loss is defined."""
+        labels = self._labels(floating(Y, "Y", self.dtype))
+        _finite("Y", labels)
+        return labels
+
+    def _sample(self, theta: Any, inputs: Any, Y: Any) -> tuple[Arrays, Arrays, Array]:
+        theta, inputs = self._point(theta, inputs)
+        labels = self.labels(Y)
+        sizes = self._lengths(inputs)
+        self._shape_matches("Y", labels, self.problem.output, sizes, "the output")
+        return theta, inputs, labels
+
+    def _point(self, theta: Any, inputs: Any) -> tuple[Arrays, Arrays]:
+        return self._checked(theta, "theta", self.problem.parameters), self.inputs(inputs)
 
     def _input(self, name: str, value: Any) -> Array:
         if name not in self.problem.integers:

@@ -205,7 +205,8 @@ class Derivation:
         """Whether the layer, if it is known, is of the kind that the condition is for."""
         if condition.kind_of is None or self.problem is None:
             return True
-        at = condition.kind_of.xreplace({l.k: layer or l.k, l.N: sp.Integer(self.problem.depth)})
+        at = condition.kind_of.xreplace({l.N: sp.Integer(self.problem.depth)})
+        at = at if layer is None else at.xreplace({l.k: sp.Integer(layer)})
         return not at.is_Integer or bool(condition.kind == self.kind_of(int(at)))
 
     def __str__(self) -> str:

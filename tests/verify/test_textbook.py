@@ -5,7 +5,8 @@ import pytest
 import sympy as sp
 
 from lagrangenet.errors import DataError
-from lagrangenet.functions import ACTIVATIONS, Activation
+from lagrangenet.functions import ACTIVATIONS, REGULARIZERS, Activation
+from lagrangenet.functions import LOSSES as LOSS_ENTRIES
 from lagrangenet.functions.base import Z, n, p, r, z
 from lagrangenet.problem import Dense, Problem, chain
 from lagrangenet.verify import unlisted
@@ -18,11 +19,18 @@ from lagrangenet.verify.differences import (
     taylor_remainders,
     unflatten,
 )
-from lagrangenet.verify.textbook import ACTIVATION_RULES, LOSS_RULES, Textbook
+from lagrangenet.verify.textbook import (
+    ACTIVATION_RULES,
+    LOGIT_RULES,
+    LOSS_RULES,
+    REGULARIZER_RULES,
+    Textbook,
+)
 
 RIDGE = {"name": "L2", "strength": 0.1}
-SMOOTH = ["identity", "sigmoid", "tanh", "softplus", "softmax"]
-KINKED = ["relu", {"name": "leaky_relu", "slope": 0.2}]
+SMOOTH = ["identity", "sigmoid", "tanh", "softplus", "softmax", "silu", "gelu", "gelu_tanh", "sin",
+          "log_softmax"]  # fmt: skip
+KINKED = ["relu", {"name": "leaky_relu", "slope": 0.2}, {"name": "elu", "alpha": 0.5}, "hard_tanh"]
 LOSSES = ["squared_error", "cross_entropy", "binary_cross_entropy"]
 
 
@@ -111,22 +119,72 @@ def test_softmax_that_underflows_has_the_gradient_of_its_logits():
     assert Textbook(problem).loss(theta, X, Y) == 2e4
 
 
-@pytest.mark.parametrize("name", sorted(ACTIVATION_RULES))
+@pytest.mark.parametrize(
+    "name", sorted(n for n in ACTIVATION_RULES if ACTIVATIONS[n].differentiable)
+)
 def test_tables_agree_with_the_declared_expressions(name):
     choice = ACTIVATIONS.choose(name)
     value, slope = unlisted.activation(choice)
-    points = np.array([[-3.0, 0.25, 1.0], [2.0, -0.5, 0.125]])
+    points = np.array([[-3.0, 0.25, 0.75], [2.0, -0.5, 0.125]])
     rule, named = ACTIVATION_RULES[name], dict(choice.parameters)
-    np.testing.assert_allclose(rule.value(points, **named), value(points), rtol=1e-15)
+    np.testing.assert_allclose(rule.value(points, **named), value(points), rtol=2e-15)
     np.testing.assert_allclose(rule.slope(points, **named), slope(points), rtol=1e-14)
 
 
 @pytest.mark.parametrize("name", sorted(LOSS_RULES))
 def test_loss_tables_agree_with_the_declared_expressions(name):
-    value, slope = unlisted.loss(chain([1, 2], loss=name).loss)
-    y, x = np.array([[0.0, 1.0, 0.25]]), np.array([[0.5, 0.125, 2.0]])
-    np.testing.assert_allclose(LOSS_RULES[name].value(y, x), value(y, x), rtol=1e-15)
-    np.testing.assert_allclose(LOSS_RULES[name].slope(y, x), slope(y, x), rtol=1e-15)
+    choice = LOSS_ENTRIES.choose(name)
+    named = dict(choice.parameters)
+    value, slope = unlisted.loss(choice)
+    y, x = np.array([[0.0, 1.0, 0.25, -1.0]]), np.array([[0.5, 0.125, 2.0, 1.5]])
+    rule = LOSS_RULES[name]
+    np.testing.assert_allclose(rule.value(y, x, **named), value(y, x), rtol=2e-15)
+    if LOSS_ENTRIES[name].differentiable:
+        np.testing.assert_allclose(rule.slope(y, x, **named), slope(y, x), rtol=2e-15)
+    else:
+        with pytest.raises(DataError, match="no derivative"):
+            rule.slope(y, x)
+
+
+@pytest.mark.parametrize("name", sorted(REGULARIZER_RULES))
+def test_regularizer_tables_agree_with_the_declared_expressions(name):
+    choice = REGULARIZERS.choose(name)
+    named = {key: number for key, number in choice.parameters if key != "strength"}
+    value, slope = unlisted.regularizer(choice)
+    w = np.array([[-1.5, 0.25, 3.0]])
+    np.testing.assert_allclose(REGULARIZER_RULES[name].value(w, **named), value(w), rtol=2e-15)
+    np.testing.assert_allclose(REGULARIZER_RULES[name].slope(w, **named), slope(w), rtol=2e-15)
+
+
+@pytest.mark.parametrize("pair", sorted(LOGIT_RULES))
+def test_rules_on_logits_are_the_loss_of_the_output(pair):
+    """Their value by the other rules, their slope by a complex step."""
+    output, loss = pair
+    z = np.array([[0.5, -2.0, 1.25], [3.0, 0.25, -0.75]])
+    y = np.array([[0.0, 1.0, 0.0], [0.25, 0.5, 0.25]])
+    c = np.array([1.0, 2.0, 5.0])
+    rule = LOGIT_RULES[pair]
+    expected = c * LOSS_RULES[loss].value(y, ACTIVATION_RULES[output].value(z))
+    np.testing.assert_allclose(rule.value(c, y, z), expected, rtol=1e-14)
+    for column in range(3):
+        moved = z.astype(complex)
+        moved[:, column] += 1e-30j
+        slope = rule.value(c, y, moved).sum(axis=1).imag / 1e-30
+        np.testing.assert_allclose(rule.slope(c, y, z)[:, column], slope, rtol=1e-13, atol=1e-16)
+
+
+def test_class_weights_and_penalized_biases():
+    """The weights multiply each component, and Ω counts the biases."""
+    problem, theta, X, Y = case("tanh", "cross_entropy", regularizer=None)
+    ridge = {**RIDGE, "biases": True}
+    weighted = chain([3, 4, 3, 2], "tanh", "cross_entropy", None, ridge, class_weights=(1, 3))
+    book, plain = Textbook(weighted), Textbook(problem)
+    x = plain.forward(theta, X)[-1][1]
+    expected = -(np.array([1, 3]) * Y * np.log(x)).sum() / len(X)
+    expected += 0.05 * sum((W**2).sum() + (b**2).sum() for W, b in theta)
+    assert book.loss(theta, X, Y) == pytest.approx(expected, rel=1e-14)
+    exact = complex_step_gradient(lambda t: book.loss(t, X, Y), theta)
+    assert relative(book.gradient(theta, X, Y), exact) < 1e-14
 
 
 @pytest.fixture
@@ -181,7 +239,7 @@ def test_shapes_that_do_not_fit_are_refused():
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "softplus", "softmax", *KINKED])
+@pytest.mark.parametrize("activation", [*SMOOTH[1:], *KINKED])
 def test_gradient_against_torch(activation, loss):
     torch = pytest.importorskip("torch")
     functional = torch.nn.functional
@@ -193,6 +251,13 @@ def test_gradient_against_torch(activation, loss):
         "leaky_relu": lambda t: functional.leaky_relu(t, 0.2),
         "softplus": lambda t: functional.softplus(t, threshold=1e6),
         "softmax": lambda t: torch.softmax(t, dim=1),
+        "silu": functional.silu,
+        "gelu": functional.gelu,
+        "gelu_tanh": lambda t: functional.gelu(t, approximate="tanh"),
+        "sin": torch.sin,
+        "log_softmax": lambda t: torch.log_softmax(t, dim=1),
+        "elu": lambda t: functional.elu(t, 0.5),
+        "hard_tanh": functional.hardtanh,
     }
     losses = {
         "squared_error": lambda y, x: 0.5 * ((x - y) ** 2).sum(),

@@ -14,7 +14,7 @@ import sympy as sp
 
 from lagrangenet.errors import DerivationError
 from lagrangenet.functions import Choice
-from lagrangenet.layers.base import ArgLargest, Largest, Shape
+from lagrangenet.layers.equation import ArgLargest, Largest, Shape
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.contraction import function_name
@@ -207,7 +207,7 @@ class Arrays:
         return Positions(start, tuple((slopes[v], self.extent[v]) for v in running)), tuple(running)
 
     def _same(self, delta: sp.KroneckerDelta, wanted: Axes) -> Node:
-        sides = []
+        sides: list[Node] = []
         for side in sorted(delta.args, key=lambda e: not e.has(sp.Indexed)):
             if isinstance(side, sp.Indexed):
                 sides.append(self.read(side))
@@ -313,7 +313,9 @@ def _contracted(
         sign = -sign if bare is not node else sign
         groups.setdefault(frozenset(bare.axes), ([], []))[0].append(bare)
     for node in (n for n in below if over & set(n.axes)):
-        home = min((g for g in groups if set(node.axes) <= g), key=len, default=frozenset(node.axes))
+        home = min(
+            (g for g in groups if set(node.axes) <= g), key=len, default=frozenset(node.axes)
+        )
         groups.setdefault(home, ([], []))[1].append(node)
     operands = [_merged(up, down, wanted) for up, down in groups.values()]
     union = _union(operands, wanted)

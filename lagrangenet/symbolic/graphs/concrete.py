@@ -14,7 +14,7 @@ import sympy as sp
 from lagrangenet.functions import ACTIVATIONS, Choice
 from lagrangenet.functions import base as f
 from lagrangenet.graph import Graph
-from lagrangenet.layers.base import Sigma
+from lagrangenet.layers.equation import Sigma
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.curvature import curvature, s
 from lagrangenet.symbolic.derivatives import jacobian, loss_slope, loss_value, penalty, slope
@@ -156,9 +156,16 @@ class Functions:
         use = summand.use
         equation = next(e for e in use.equations if use.names[e.name] == summand.equation)
         forward = equation.forward
-        if forward.is_Add or isinstance(forward, sp.Sum) or not forward.has(sp.Function, sp.Pow) or forward.has(Sigma):
+        if (
+            forward.is_Add
+            or isinstance(forward, sp.Sum)
+            or not forward.has(sp.Function, sp.Pow)
+            or forward.has(Sigma)
+        ):
             return part
-        if forward.has(sp.KroneckerDelta) or any(e.base.is_integer for e in forward.atoms(sp.Indexed)):
+        if forward.has(sp.KroneckerDelta) or any(
+            e.base.is_integer for e in forward.atoms(sp.Indexed)
+        ):
             return part
         names = {multiplier(summand.equation), dotted(multiplier(summand.equation))}
         lams = [e for e in part.factor.atoms(sp.Indexed) if str(e.base.label) in names]
@@ -195,7 +202,9 @@ class Functions:
             return loss.xreplace(swap)
 
         expr = sp.Add(*(p.expr for p in self.parts(summand.part, through)))
-        expr = expr.replace(lambda e: isinstance(e, sp.Indexed) and str(e.base.label) == name, lam_at)
+        expr = expr.replace(
+            lambda e: isinstance(e, sp.Indexed) and str(e.base.label) == name, lam_at
+        )
         expr = self._labels_summed(sp.expand(sp.expand(expr).replace(_is_sum, _without_constants)))
         if order == 2:
             expr = tangent(expr, {base(self.graph.output): base(dotted(self.graph.output))})
@@ -244,9 +253,7 @@ def _without_constants(total: sp.Sum) -> sp.Expr:
     return outside * sp.Sum(inside, *total.limits)
 
 
-def _global(
-    expr: sp.Expr, names: Mapping[str, str], sizes: Mapping[sp.Symbol, sp.Expr]
-) -> sp.Expr:
+def _global(expr: sp.Expr, names: Mapping[str, str], sizes: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
     def change(e: sp.Indexed) -> sp.Expr:
         return base(names[str(e.base.label)])[e.indices]
 
@@ -254,12 +261,14 @@ def _global(
 
 
 def _log_of_output(expr: sp.Expr, choice: Choice, network: Network) -> sp.Expr:
-    """log x = z − log Σ_r exp(z_r) for x = softmax(z); holds for every z, and does not underflow."""
+    """Log x = z − log Σ_r exp(z_r) for x = softmax(z); holds for every z, and does not underflow."""
     entry = ACTIVATIONS[choice.name]
     if not entry.coupled:
         return expr
     expanded = sp.expand_log(sp.log(entry.expr), force=True)
-    (z, y), *_ = [pair for pair in network.values.values() if str(pair[1].base.label) == network.graph.output]
+    (z, y), *_ = [
+        pair for pair in network.values.values() if str(pair[1].base.label) == network.graph.output
+    ]
     size = network.graph.shapes[network.graph.output][-1][1]
 
     def change(node: sp.Expr) -> sp.Expr:

@@ -48,9 +48,7 @@ class GraphDerivation:
     ) -> list[tuple[str, str, str]]:
         """Every condition as (label, meaning, equation)."""
         chosen = named_style(style)
-        return [
-            (c.label, f"{title(c)}, {c.wrt}", written(c, chosen)) for c in self.stationarity
-        ]
+        return [(c.label, f"{title(c)}, {c.wrt}", written(c, chosen)) for c in self.stationarity]
 
     def __str__(self) -> str:
         rows = [f"({label})  {equation}" for label, _, equation in self.equations()]

@@ -123,11 +123,11 @@ def _choose(
     every = {**ranges, **inside}
     guarded: list[tuple[int, _Choice]] = []
     for delta in deltas:
-        for v in inside:
+        for v, limits in inside.items():
             value = _value(delta, v)
             if value is None:
                 continue
-            guard = _guard(value, *inside[v], every)
+            guard = _guard(value, *limits, every)
             if guard is None:
                 return delta, v, value, None
             guarded.append((len(value.free_symbols & set(every)), (delta, v, value, guard)))

@@ -16,7 +16,7 @@ and those of the tangent Lagrangian L̇ in the same way for ẏ, λ̇_x and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
@@ -24,13 +24,14 @@ import sympy as sp
 
 from lagrangenet.functions import ACTIVATIONS, Choice
 from lagrangenet.graph import Graph, Use
-from lagrangenet.layers.base import M, Sigma
+from lagrangenet.layers.equation import M, Sigma
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.graphs import pieces
 from lagrangenet.symbolic.graphs.elimination import Part, parts
 from lagrangenet.symbolic.graphs.pieces import base, dotted, multiplier
 from lagrangenet.symbolic.tangent import tangent
 
+Rename = Callable[[sp.Expr], sp.Expr]
 Limits = tuple[tuple[sp.Symbol, sp.Expr, sp.Expr], ...]
 #: The labels y of the loss.
 LABELS = base("Y")
@@ -116,7 +117,9 @@ class Network:
         found = {}
         for use in self.graph.uses:
             for equation in use.equations:
-                (argument,) = equation.forward.args if isinstance(equation.forward, Sigma) else [None]
+                (argument,) = (
+                    equation.forward.args if isinstance(equation.forward, Sigma) else [None]
+                )
                 if isinstance(argument, sp.Indexed):
                     z = base(use.names[str(argument.base.label)])[argument.indices]
                     y = base(use.names[equation.name])[equation.state.indices]
@@ -140,9 +143,10 @@ class Network:
         for name in (*order_of, *self.graph.parameters):
             state = name in self.graph.states
             merged = self._merged(name, [*flow.get(name, ()), *self._objective(name, order)])
-            if merged is None:
+            if merged is None and not state:
                 continue
-            target, limits, summands = merged
+            # A state that nothing reads has λ = 0, at the indices of its own equation.
+            target, limits, summands = merged or (*flow[multiplier(name)][0][:2], ())
             if state:
                 label = "2" if all(s.use is None for s in summands) else "3"
                 unknown = multiplier(name) if order == 1 else dotted(multiplier(name))
@@ -152,7 +156,9 @@ class Network:
                     s if s.use is None else Summand(_negative(s.part), s.use, s.equation)
                     for s in summands
                 )
-            yield NetworkCondition(f"{tag}{label}", name, base(unknown)[target.indices], limits, summands)
+            yield NetworkCondition(
+                f"{tag}{label}", name, base(unknown)[target.indices], limits, summands
+            )
 
     def _flows(self, order: int) -> dict[str, list[tuple[sp.Indexed, Limits, tuple[Summand, ...]]]]:
         """∂P/∂v of every equation, by the name of v."""
@@ -178,7 +184,7 @@ class Network:
                 flows.setdefault(name, []).append((wrt, limits, summands))
         return flows
 
-    def _renaming(self, use: Use):  # type: ignore[no-untyped-def]
+    def _renaming(self, use: Use) -> Rename:
         names = dict(use.names)
         for local, name in use.names.items():
             names[dotted(local)] = dotted(name)
@@ -304,7 +310,7 @@ def _kind(e: sp.Indexed) -> dict[str, bool]:
     return {"integer": True, "positive": True} if e.base.is_integer else {"real": True}
 
 
-def _renamed(part: Part, rename, use: Use) -> Part:  # type: ignore[no-untyped-def]
+def _renamed(part: Part, rename: Rename, use: Use) -> Part:
     return Part(
         rename(part.factor),
         tuple((v, a.xreplace(use.sizes), b.xreplace(use.sizes)) for v, a, b in part.bound),

@@ -16,7 +16,7 @@ import sympy as sp
 
 from lagrangenet.errors import DerivationError
 from lagrangenet.layers import Layer
-from lagrangenet.layers.base import ArgLargest, Equation, Largest, Sigma
+from lagrangenet.layers.equation import ArgLargest, Equation, Largest, Sigma
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.graphs.elimination import Part, parts
 from lagrangenet.symbolic.tangent import tangent
@@ -69,7 +69,9 @@ def constant_states(layer: Layer, options: tuple[tuple[str, float], ...]) -> tup
 
 
 @cache
-def forward(layer: Layer, options: tuple[tuple[str, float], ...], coupled: bool) -> tuple[Equation, ...]:
+def forward(
+    layer: Layer, options: tuple[tuple[str, float], ...], coupled: bool
+) -> tuple[Equation, ...]:
     """The equations with the opaque σ in them.
 
     Parameters
@@ -145,8 +147,8 @@ def _of_equation(
         for subscript, (low, high) in zip(use.indices, shapes[name], strict=True):
             letters = {v.name for v, *_ in equation.ranges}
             free = sp.Dummy(_letter(subscript, letters), integer=True, positive=True)
-            low = sp.S.One if low == 0 else low  # what the recurrence starts from is given
-            ranges.append((free, low, high))
+            first = sp.S.One if low == 0 else low  # what the recurrence starts from is given
+            ranges.append((free, first, high))
         yield _derivative(layer, equation, product, base(name), tuple(ranges), store)
 
 
@@ -188,9 +190,7 @@ def recurrences(layer: Layer, equation: Equation) -> frozenset[str]:
     """Names of indices along which an equation reads what is determined at an earlier value."""
     shifted = set()
     for use in _uses(equation.forward):
-        for subscript, (low, _) in zip(
-            use.indices, layer.arrays[str(use.base.label)], strict=True
-        ):
+        for subscript, (low, _) in zip(use.indices, layer.arrays[str(use.base.label)], strict=True):
             if low == 0 and not subscript.is_Symbol:
                 shifted |= {v.name for v in subscript.free_symbols if v.is_Symbol}
     return frozenset(shifted)
@@ -225,9 +225,7 @@ def _prove_constant(layer: Layer, options: tuple[tuple[str, float], ...]) -> Non
             )
 
 
-def _composed(
-    expr: sp.Expr, known: Mapping[str, Equation], name: str, value: sp.Symbol
-) -> sp.Expr:
+def _composed(expr: sp.Expr, known: Mapping[str, Equation], name: str, value: sp.Symbol) -> sp.Expr:
     def change(e: sp.Indexed) -> sp.Expr:
         label = str(e.base.label)
         if label == name:
@@ -246,7 +244,7 @@ def _composed(
 def _vanishes(expr: sp.Expr) -> bool:
     """Whether SymPy shows that an expression with sums is zero."""
     factored = expr.replace(lambda e: isinstance(e, sp.Sum), _factored)
-    return sp.simplify(sp.expand(factored)) == 0
+    return bool(sp.simplify(sp.expand(factored)) == 0)
 
 
 def _factored(total: sp.Sum) -> sp.Expr:

@@ -9,7 +9,7 @@ from functools import cache
 import sympy as sp
 
 from lagrangenet.graph import Graph
-from lagrangenet.layers.base import ArgLargest, Largest
+from lagrangenet.layers.equation import ArgLargest, Largest
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.graphs.network import LABELS, Network, NetworkCondition, network
 from lagrangenet.symbolic.graphs.pieces import multiplier
@@ -53,7 +53,9 @@ class GraphWriter(IndexWriter):
         """The summands with their signs: sums first, single arrays last."""
         if not isinstance(expr, sp.Add) or expr.is_integer:
             return super().terms(expr)
-        found = sorted(expr.args, key=lambda a: (not a.has(sp.Sum), isinstance(abs_(a), sp.Indexed)))
+        found = sorted(
+            expr.args, key=lambda a: (not a.has(sp.Sum), isinstance(abs_(a), sp.Indexed))
+        )
         return self.signed([(not is_negative(a), self.write(abs_(a))) for a in found])
 
     def _power(self, expr: sp.Pow) -> Piece:
@@ -134,7 +136,7 @@ def _readable(expr: sp.Expr, free: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, tupl
     taken: set[str] = set()
 
     def name(v: sp.Symbol) -> sp.Symbol:
-        for letter in (v.name, *"pqrstuvabcdefgh"):
+        for letter in (v.name, *"pqrstuvabcdefghjlmnow", *(f"p{k}" for k in range(1, 100))):
             if letter not in taken:
                 taken.add(letter)
                 return sp.Symbol(letter, integer=True, positive=True)
@@ -187,13 +189,17 @@ def lagrangian_equation(network: Network, style: Text) -> str:
         lam = sp.IndexedBase(multiplier(str(state.label)), real=True)
         right, free = _readable(condition.expr, condition.target.indices)
         residual = writer.joined(
-            [(True, writer.write(state[free])), (False, (style.parens(writer.write(right)[0]), ATOM))]
+            [
+                (True, writer.write(state[free])),
+                (False, (style.parens(writer.write(right)[0]), ATOM)),
+            ]
             if right.is_Add
             else [(True, writer.write(state[free])), (False, writer.write(right))]
         )
         body = style.dot.join([writer.write(lam[free])[0], style.parens(residual)])
         limits = list(zip(free, condition.ranges, strict=True))
         for v, (_, low, high) in reversed(limits):
-            body = style.total(*(writer.scalar(e)[0] for e in (v, low, high)), body)
+            index, first, last = (writer.scalar(e)[0] for e in (v, low, high))
+            body = style.total(index, first, last, body)
         rows.append(body)
     return "L = " + " + ".join(rows)

@@ -1,0 +1,241 @@
+"""A network of constraints and its training objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import sympy as sp
+
+from lagrangenet.errors import ProblemError
+from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Choice, Loss, Regularizer
+from lagrangenet.graph.constraint import Constraint, length_of
+from lagrangenet.graph.sizes import Length, Sizes, Use
+from lagrangenet.layers import Layer
+from lagrangenet.layers.equation import ArgLargest, Shape, Sigma, check_name
+from lagrangenet.layers.text import layer_lines, read_layer
+from lagrangenet.toml import array_of_tables, inline, only, tables
+
+Named = str | Choice | Mapping[str, object]
+#: Names that the generated code needs for itself.
+_RESERVED = {"np", "M", "Y", "J", "eta", "theta", "inputs", "states", "multipliers", "direction"}
+_PREFIXES = ("lam_", "lambda_", "grad_", "hess_", "res_")
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network of constraints and its training objective; made by :meth:`Problem.graph`.
+
+    Attributes
+    ----------
+    inputs : tuple of (name, shape)
+        Shapes of one sample.
+    constraints : tuple of Constraint
+    output : str
+        The state that the loss compares with the labels.
+    loss, regularizer : Choice
+    name : str
+    """
+
+    inputs: tuple[tuple[str, tuple[Length, ...]], ...]
+    constraints: tuple[Constraint, ...]
+    output: str
+    loss: Choice
+    regularizer: Choice | None = None
+    name: str = ""
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Length | Iterable[Length]],
+        constraints: Iterable[Constraint],
+        output: str | None = None,
+        loss: Named = "squared_error",
+        regularizer: Named | None = None,
+        name: str = "",
+    ) -> None:
+        listed = tuple(constraints)
+        if not listed or not inputs:
+            raise ProblemError("a graph needs at least one input and one constraint")
+        values = {
+            "inputs": tuple((n, _sample_shape(n, shape)) for n, shape in inputs.items()),
+            "constraints": listed,
+            "output": listed[-1].state if output is None else output,
+            "loss": LOSSES.choose(loss),
+            "regularizer": None if regularizer is None else REGULARIZERS.choose(regularizer),
+            "name": str(name),
+        }
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+        self._check()
+
+    def _check(self) -> None:
+        names = [*(n for n, _ in self.inputs), *self.states, *self.parameters]
+        for name in names:
+            check_name(name, "array")
+            if name in _RESERVED or name.startswith(_PREFIXES) or name.endswith("_dot"):
+                raise ProblemError(
+                    f"the name {name!r} is needed by the generated code; choose one that is none "
+                    f"of {', '.join(sorted(_RESERVED))}, does not begin with "
+                    f"{', '.join(_PREFIXES)} and does not end with _dot"
+                )
+            if names.count(name) > 1:
+                raise ProblemError(f"two arrays are called {name!r}")
+        if self.output not in self.states:
+            raise ProblemError(
+                f"the output {self.output!r} is no state; known: {', '.join(self.states)}"
+            )
+        simplex = self.loss_entry.needs_simplex
+        if simplex and not (self.output_activation and self.output_activation.simplex):
+            raise ProblemError(
+                f"loss {self.loss.name!r} needs outputs that are positive and sum to one; give the "
+                f"constraint of {self.output!r} activation='softmax', or use "
+                "'binary_cross_entropy' on logits"
+            )
+
+    # -- what follows from the declaration -------------------------------------------------------
+
+    @property
+    def loss_entry(self) -> Loss:
+        """The entry of ℓ."""
+        return LOSSES[self.loss.name]
+
+    @property
+    def regularizer_entry(self) -> Regularizer | None:
+        """The entry of Ω, or None."""
+        return None if self.regularizer is None else REGULARIZERS[self.regularizer.name]
+
+    @property
+    def output_activation(self) -> Any:
+        """The activation whose value the output is, or None."""
+        constraint = next(c for c in self.constraints if c.state == self.output)
+        last = constraint.entry.at(dict(constraint.options))[-1]
+        if constraint.activation is None or not isinstance(last.forward, Sigma):
+            return None
+        return ACTIVATIONS[constraint.activation.name]
+
+    @property
+    def smooth(self) -> bool:
+        """Whether every function of the graph is differentiable everywhere."""
+        chosen = [ACTIVATIONS[c.activation.name] for c in self.constraints if c.activation]
+        entries = (*chosen, self.loss_entry, self.regularizer_entry)
+        selects = any(e.forward.has(ArgLargest) for u in self.uses for e in u.equations)
+        return not selects and all(e.smooth for e in entries if e is not None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def _resolved(self) -> Sizes:
+        return Sizes(self.inputs, self.constraints)
+
+    @property
+    def uses(self) -> tuple[Use, ...]:
+        """The constraints with their names and sizes."""
+        return tuple(self._resolved.uses)
+
+    @property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Ranges of the subscripts of every array, the samples' first, as expressions of sizes."""
+        return MappingProxyType(self._resolved.shapes)
+
+    @property
+    def sizes(self) -> Mapping[sp.Symbol, int | None]:
+        """The value of every size symbol; None if each batch may have its own."""
+        return MappingProxyType(self._resolved.values)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """Every state, inner ones too, in the order of evaluation."""
+        return tuple(u.names[e.name] for u in self.uses for e in u.equations)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Every parameter, each once."""
+        return tuple(dict.fromkeys(g for c in self.constraints for _, g in c.names))
+
+    @property
+    def integers(self) -> frozenset[str]:
+        """Inputs that hold subscripts."""
+        return frozenset(u.names[a] for u in self.uses for a in u.constraint.entry.integers)
+
+    def shape_of(self, name: str) -> tuple[int | None, ...]:
+        """The lengths of an array's axes; None for samples and axes of any length."""
+        return tuple(self._resolved.number(high - low + 1) for low, high in self.shapes[name])
+
+    def known(self, size: sp.Expr) -> sp.Expr:
+        """An expression of sizes with numbers for those that are the same for every batch."""
+        return self._resolved.known(size)
+
+    @property
+    def size(self) -> int:
+        """P, the number of parameters."""
+        total = 0
+        for name in self.parameters:
+            lengths = self.shape_of(name)
+            total += int(sp.prod([length or 0 for length in lengths]))
+        return total
+
+    # -- TOML --------------------------------------------------------------------------------------
+
+    def to_toml(self) -> str:
+        """The declaration as TOML text that :meth:`from_toml` reads back.
+
+        Raises
+        ------
+        ProblemError
+            If a layer's equations are a function of its options, which no file can hold.
+        """
+        lines = [f"name = {inline(self.name)}"] if self.name else []
+        lines += [f"output = {inline(self.output)}", f"loss = {inline(self.loss)}"]
+        if self.regularizer:
+            lines.append(f"regularizer = {inline(self.regularizer)}")
+        lines += ["", "[inputs]"]
+        lines += [f"{n} = {inline(s[0] if len(s) == 1 else s)}" for n, s in self.inputs]
+        for layer in dict.fromkeys(c.entry for c in self.constraints if c.entry.own):
+            lines += ["", "[[layers]]", *layer_lines(layer)]
+        for constraint in self.constraints:
+            of = constraint.of[0] if len(constraint.of) == 1 else constraint.of
+            rows = {"state": constraint.state, "layer": constraint.layer, "of": of}
+            rows |= constraint.settings
+            lines += ["", "[[constraints]]", *(f"{k} = {inline(v)}" for k, v in rows.items())]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_toml(cls, text: str) -> Graph:
+        """Read a declaration; the inverse of :meth:`to_toml`."""
+        table = tables(text)
+        only(table, {"name", "inputs", "output", "loss", "regularizer", "layers", "constraints"},
+             "a graph")  # fmt: skip
+        own = {layer.name: layer for layer in map(read_layer, array_of_tables(table, "layers"))}
+        constraints = [_constraint(j, row, own)
+                       for j, row in enumerate(array_of_tables(table, "constraints"), 1)]  # fmt: skip
+        inputs = table.pop("inputs", None)
+        if not isinstance(inputs, dict):
+            raise ProblemError(
+                "a graph's inputs have to be a table: [inputs], name = width or shape"
+            )
+        return cls(inputs, constraints, **table)
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{c.state} = {c.layer}({', '.join(c.of)})" for c in self.constraints)
+        penalty = f" + {self.regularizer}" if self.regularizer else ""
+        return f"{steps}; {self.loss} of {self.output}{penalty}"
+
+
+def _constraint(number: int, row: dict[str, Any], own: Mapping[str, Layer]) -> Constraint:
+    for key in ("state", "layer", "of"):
+        if key not in row:
+            raise ProblemError(f"constraint {number} has no {key!r}")
+    state, layer, of = (row.pop(key) for key in ("state", "layer", "of"))
+    return Constraint(state, own.get(layer, layer), of, **row)
+
+
+def _sample_shape(name: str, shape: Length | Iterable[Length]) -> tuple[Length, ...]:
+    lengths = (shape,) if isinstance(shape, int | str) else tuple(shape)
+    return tuple(
+        length if isinstance(length, str) else length_of(length, f"input {name!r}: an axis")
+        for length in lengths
+    )

@@ -1,0 +1,181 @@
+"""Names and sizes of all arrays of a graph, read off its inputs constraint by constraint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import sympy as sp
+
+from lagrangenet.errors import ProblemError
+from lagrangenet.graph.constraint import Constraint
+from lagrangenet.layers.equation import Equation, M, Shape, check_name, index
+
+#: The length of an axis: a number, or a name for one that every batch may have another.
+Length = int | str
+#: Inputs by name, each with the shape of one sample.
+Inputs = Iterable[tuple[str, tuple[Length, ...]]]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A constraint with the graph's names and sizes for those of its layer.
+
+    ``names`` maps the layer's arrays to the graph's, ``sizes`` its size symbols to expressions in
+    the graph's.
+    """
+
+    constraint: Constraint
+    names: Mapping[str, str]
+    sizes: Mapping[sp.Symbol, sp.Expr]
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """The layer's equations, in the layer's names."""
+        return self.constraint.entry.at(dict(self.constraint.options))
+
+
+class Sizes:
+    """Names and sizes of all arrays.
+
+    Attributes
+    ----------
+    values : dict
+        The value of every size symbol; None if each batch may have its own.
+    rules : dict
+        Expressions for symbols whose value is None and follows from others.
+    shapes : dict
+        Ranges of the subscripts of every array.
+    uses : list of Use
+    """
+
+    def __init__(self, inputs: Inputs, constraints: Iterable[Constraint]) -> None:
+        self.values: dict[sp.Symbol, int | None] = {}
+        self.rules: dict[sp.Symbol, sp.Expr] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.uses: list[Use] = []
+        for name, lengths in inputs:
+            self.shapes[name] = ((sp.S.One, M), *self._input(name, lengths))
+        for constraint in constraints:
+            use = self._use(constraint)  # which may replace the list
+            self.uses.append(use)
+
+    def _input(self, name: str, lengths: tuple[Length, ...]) -> Iterator[tuple[sp.Expr, sp.Expr]]:
+        for j, length in enumerate(lengths, 1):
+            if isinstance(length, str):
+                symbol = index(check_name(length, f"input {name!r}: axis"))
+                self.values.setdefault(symbol, None)
+            else:
+                symbol = index(f"n_{name}" if len(lengths) == 1 else f"n{j}_{name}")
+                self.values[symbol] = length
+            yield (sp.S.One, symbol)
+
+    def number(self, size: sp.Expr) -> int | None:
+        """The value of a size, None if it is not known before there are data."""
+        value = self.known(size).doit()
+        return int(value) if value.is_Integer else None
+
+    def known(self, size: sp.Expr) -> sp.Expr:
+        """A size with numbers for what is known, in terms of the inputs' free axes."""
+        while size.free_symbols & set(self.rules):
+            size = size.xreplace(self.rules)
+        return size.xreplace({s: sp.Integer(v) for s, v in self.values.items() if v is not None})
+
+    def _use(self, constraint: Constraint) -> Use:
+        entry = constraint.entry
+        states = [e.name for e in entry.at(dict(constraint.options))]
+        names = dict(zip(entry.inputs, constraint.of, strict=True)) | dict(constraint.names)
+        names |= {s: f"{s}_{constraint.state}" for s in states[:-1]}
+        names[states[-1]] = constraint.state
+        bound: dict[sp.Symbol, sp.Expr] = {M: M}
+        bound |= {index(k): sp.nsimplify(v, rational=True) for k, v in constraint.options}
+        bound |= {index(k): sp.nsimplify(v, rational=True)
+                  for k, v in entry.options.items() if index(k) not in bound}  # fmt: skip
+        for local in (*entry.inputs, *entry.parameters):
+            if names[local] in self.shapes:
+                self._bind(constraint, local, names[local], bound)
+            elif local in entry.inputs:
+                raise ProblemError(
+                    f"constraint {constraint.state!r} reads {names[local]!r}, which is no input and "
+                    "no state of an earlier constraint"
+                )
+        self._free(constraint, bound)
+        for local in (*entry.parameters, *states):
+            shape = tuple((low, high.xreplace(bound)) for low, high in entry.arrays[local])
+            if names[local] in states or names[local] not in self.shapes:
+                self.shapes[names[local]] = shape
+        return Use(constraint, MappingProxyType(names), MappingProxyType(bound))
+
+    def _bind(
+        self, constraint: Constraint, local: str, name: str, bound: dict[sp.Symbol, sp.Expr]
+    ) -> None:
+        """Read the layer's sizes off an array that is there; refuse what does not fit."""
+        pattern, found = constraint.entry.arrays[local], self.shapes[name]
+        if len(pattern) != len(found):
+            raise ProblemError(
+                f"constraint {constraint.state!r}: {constraint.layer} needs {local} with "
+                f"{len(pattern)} axes, {name!r} has {len(found)} (samples included)"
+            )
+        for (_, wanted), (low, high) in zip(pattern, found, strict=True):
+            size = high - low + 1
+            expected = (
+                bound.setdefault(wanted, size) if wanted.is_Symbol else wanted.xreplace(bound)
+            )
+            if expected == size:
+                continue
+            here, there = self.number(expected), self.number(size)
+            if here is None or here != there:
+                raise ProblemError(
+                    f"constraint {constraint.state!r}: the size {wanted} of {constraint.layer} is "
+                    f"{here or expected} and, by {name!r}, {there or size}"
+                )
+            self._unify(expected, size, bound)
+
+    def _unify(self, a: sp.Expr, b: sp.Expr, bound: dict[sp.Symbol, sp.Expr]) -> None:
+        """Two sizes that have to be equal become one symbol wherever they stand."""
+        old, new = (b, a) if b.is_Symbol else (a, b)
+        if not old.is_Symbol or new.has(old):
+            return
+        swap = {old: new}
+        self.values.pop(old, None)
+        for name, shape in self.shapes.items():
+            self.shapes[name] = tuple((low, high.xreplace(swap)) for low, high in shape)
+        bound.update({local: size.xreplace(swap) for local, size in bound.items()})
+        self.uses = [
+            Use(u.constraint, u.names,
+                MappingProxyType({k: v.xreplace(swap) for k, v in u.sizes.items()}))
+            for u in self.uses
+        ]  # fmt: skip
+
+    def _free(self, constraint: Constraint, bound: dict[sp.Symbol, sp.Expr]) -> None:
+        """Sizes that the constraint gives, then those that follow from others."""
+        given = dict(constraint.sizes)
+        for name in constraint.entry.free_sizes:
+            symbol = index(name)
+            if symbol in bound:
+                value = self.number(bound[symbol])
+                if name in given and value != given[name]:
+                    raise ProblemError(
+                        f"constraint {constraint.state!r}: {name}={given[name]}, but a shared "
+                        f"parameter has {value}"
+                    )
+                continue
+            if name not in given:
+                raise ProblemError(
+                    f"constraint {constraint.state!r}: say the size {name} of {constraint.layer}, "
+                    f"{name}=..."
+                )
+            bound[symbol] = index(f"{name}_{constraint.state}")
+            self.values[bound[symbol]] = given[name]
+        for name, size in constraint.entry.size_rules:
+            value = self.number(size.xreplace(bound))
+            if value is not None and value < 1:
+                raise ProblemError(
+                    f"constraint {constraint.state!r}: {name} = {constraint.entry.sizes[name]} is "
+                    f"{value}; the window does not fit"
+                )
+            if value is None:
+                self.rules[index(f"{name}_{constraint.state}")] = size.xreplace(bound)
+            bound[index(name)] = index(f"{name}_{constraint.state}")
+            self.values[bound[index(name)]] = value
