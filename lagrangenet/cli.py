@@ -229,8 +229,7 @@ def derive(
         declared, "activation" if split == "activation" else "preactivation", order
     )
     if steps or condition is not None:
-        style = named_style("text" if format is Format.TEXT else "latex", chosen)
-        _put(out, steps_text(derivation, condition, format.value, style) + "\n")
+        _put(out, steps_text(derivation, condition, format.value, chosen, fragment) + "\n")
         return
     shape = (form or chosen.form, format.value, written, chosen)
     text = derivation_json(derivation, *shape) if json else (

@@ -5,7 +5,7 @@ import re
 import pytest
 import sympy as sp
 
-from derivations.__main__ import documents, main, outputs, stale
+from derivations.__main__ import documents, main, stale
 from derivations.cells import execute, read
 from derivations.document import Formula, Printed, equation, recording, show
 from derivations.latex import UnknownCharacter, inline, latex

@@ -221,7 +221,7 @@ def code_name(name: str) -> str:
 
 
 def _letter(name: str, taken: set[str]) -> str:
-    choices = [name[:1].lower(), *"abcdefghijklmnopqrstuvwxyz"]
+    choices: list[str] = [name[:1].lower(), *"abcdefghijklmnopqrstuvwxyz"]
     return next(c for c in choices if c not in taken)
 
 
@@ -229,6 +229,8 @@ def _integer(expr: sp.Expr) -> str:
     """A whole-number expression as Python code."""
     if expr.is_Symbol or expr.is_Integer:
         return f"{expr}"
+    if expr.is_Float:
+        return repr(float(expr))
     if isinstance(expr, sp.floor):
         above, below = sp.fraction(sp.together(expr.args[0]))
         return f"({_integer(above)}) // {_integer(below)}"

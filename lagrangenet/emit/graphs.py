@@ -132,6 +132,12 @@ class GraphPrinter(ArrayPrinter):
                 yield from ((f"grad_{p}", f'gradients["{p}"]') for p in graph.parameters)
             elif argument == "direction":
                 yield from ((dotted(p), f'direction["{p}"]') for p in graph.parameters)
+            elif argument == "state_tangents":
+                yield from ((dotted(s), f'state_tangents["{s}"]') for s in graph.states)
+            elif argument == "multiplier_tangents":
+                yield from (
+                    (dotted(multiplier(s)), f'multiplier_tangents["{s}"]') for s in graph.states
+                )
             elif argument == "Y":
                 yield "Y", "Y"
 

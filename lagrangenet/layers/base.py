@@ -5,8 +5,8 @@
 
 Indices count from 1, as on paper; ``i`` runs over the samples and comes first in every state. The
 last equation gives the layer's output, those before it inner states with multipliers of their own.
-Adjoints, gradients, second order, code and formulas follow from the equations. An entry that does
-not say everything (a shape, a range) is refused when it is declared.
+Adjoints, gradients, second order, code and formulas follow from the equations. A layer that does
+not say everything (a shape, a range) is refused when a constraint uses it.
 """
 
 from __future__ import annotations
@@ -109,7 +109,6 @@ class Layer:
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
-        self.at({})
 
     @property
     def arrays(self) -> Mapping[str, Shape]:

@@ -60,13 +60,21 @@ def page(shown: Document) -> str:
     return "\n".join(_page(shown))
 
 
-def _page(shown: Document) -> Iterator[str]:
-    title = escape(shown.title)
+def wrapped(title: str, body: str) -> str:
+    """A page with this title (words) and body (markup)."""
+    return "\n".join([*_head(title), body, "</body></html>"])
+
+
+def _head(title: str) -> Iterator[str]:
     yield "<!DOCTYPE html>"
     yield '<html lang="en"><head><meta charset="utf-8"/>'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-    yield f"<title>{title}</title><style>{_CSS}</style></head><body>"
-    yield f"<h1>{title}</h1>"
+    yield f"<title>{escape(title)}</title><style>{_CSS}</style></head><body>"
+    yield f"<h1>{escape(title)}</h1>"
+
+
+def _page(shown: Document) -> Iterator[str]:
+    yield from _head(shown.title)
     yield f'<p class="subtitle">{escape(shown.subtitle[0].upper() + shown.subtitle[1:])}.</p>'
     yield from _problem(shown)
     first, *others = shown.parts

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lagrangenet.report.document import Document, Part
-from lagrangenet.symbolic.display import Equation, lines
+from lagrangenet.symbolic.display import Equation, lines, visible
 
-_WIDTH = 78
+_WIDTH, _LONG = 66, 100
 _PREAMBLE = r"""\documentclass[a4paper,10pt]{article}
 \usepackage[T1]{fontenc}
 \usepackage{amsmath,amssymb}
-\usepackage[margin=20mm]{geometry}
+\usepackage[margin=15mm]{geometry}
 \allowdisplaybreaks
 \setlength{\parindent}{0pt}
 \begin{document}"""
@@ -41,6 +41,11 @@ def fragment(shown: Document) -> str:
     rows = [*_split(part.lagrangian, 2, always=True)]
     rows += [_one(row) for row in shown.rows]
     return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+
+
+def wrapped(body: str) -> str:
+    """A document that compiles, with this body."""
+    return "\n".join([_PREAMBLE, body, r"\end{document}"])
 
 
 def page(shown: Document) -> str:
@@ -94,7 +99,10 @@ def _conditions(part: Part) -> Iterator[str]:
 
 
 def _display(rows: list[str]) -> str:
-    return "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+    shown = "\\begin{align*}\n" + " \\\\\n".join(rows) + "\n\\end{align*}"
+    if max(len(visible(row)) for row in rows) > _LONG:  # one summand that cannot be broken
+        return f"{{\\small\n{shown}}}"
+    return shown
 
 
 def _split(equation: Equation, least: int, always: bool = False) -> Iterator[str]:

@@ -1,27 +1,33 @@
-"""The steps of a derivation as text, LaTeX and Markdown: a chain of equalities with reasons.
+"""The steps of a derivation as text, LaTeX, Markdown and HTML: a chain of equalities with reasons.
 
 Only steps that passed their check arrive here; what a step says is decided in ``symbolic``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
 from itertools import groupby
 
 from lagrangenet.errors import DerivationError
+from lagrangenet.report import html, latex
+from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.derivation import Derivation
+from lagrangenet.symbolic.display import display, inline
+from lagrangenet.symbolic.notation import Notation
 from lagrangenet.symbolic.printing import text
 from lagrangenet.symbolic.steps import TOLERANCE, Step, places
 from lagrangenet.symbolic.styles import Text, named_style
 
-_RANGES = {"all": "k = 1, ..., N", "hidden": "k < N", "output": "k = N"}
+Mark = Callable[[str], str]
 
 
 def steps_text(
     derivation: Derivation,
     label: str | None = None,
     format: str = "text",
-    style: str | Text | None = None,
+    notation: Notation | None = None,
+    fragment: bool = False,
 ) -> str:
     """Every step to the conditions, or to one of them.
 
@@ -30,9 +36,11 @@ def steps_text(
     derivation : Derivation
     label : str, optional
         The condition, such as ``S3``.
-    format : {"text", "latex", "markdown"}
-    style : str or Text, optional
-        Names of a notation; by default those of the format.
+    format : {"text", "latex", "markdown", "html"}
+    notation : Notation, optional
+        By default ``kkt``.
+    fragment : bool
+        LaTeX without preamble.
 
     Raises
     ------
@@ -48,82 +56,83 @@ def steps_text(
     """
     if format not in _WRITERS:
         raise DerivationError(f"unknown format {format!r}; known: {', '.join(_WRITERS)}")
-    chosen = named_style(style or ("text" if format == "text" else "latex"))
+    write, style = _WRITERS[format]
+    chosen = named_style(style, notation)
     groups = groupby(derivation.steps(label), key=lambda step: step.condition)
-    blocks = ["\n".join(_WRITERS[format](list(steps), chosen)) for _, steps in groups]
-    return "\n\n".join(blocks)
+    body = "\n\n".join("\n".join(write(list(steps), chosen)) for _, steps in groups)
+    if format == "html":
+        return html.wrapped("Steps of the derivation", body)
+    return latex.wrapped(body) if format == "latex" and not fragment else body
 
 
-def _title(step: Step, style: Text, mark: str = "") -> str:
-    """(S3) backward pass (k < N)."""
+def _title(step: Step, style: Text, mark: Mark = str) -> str:
+    """(S3) backward pass, k < N."""
     condition = step.condition
+    k, N = (mark(text(index, style)) for index in (l.k, l.N))
+    layers = {"all": f"{k} = 1, ..., {N}", "hidden": f"{k} < {N}", "output": f"{k} = {N}"}
     kind = ""
     if condition.kind is not None:
-        kind = f", layer {mark}{text(condition.kind_of, style)}{mark} {condition.kind}"
-    return f"({condition.label}) {condition.title}, {mark}{_RANGES[condition.layers]}{mark}{kind}"
-
-
-def _derivative(step: Step, style: Text) -> str:
-    return style.derivative(step.condition.of(style), text(step.wrt, style))
-
-
-def _lines(step: Step, style: Text) -> Iterator[str]:
-    """The right-hand side, one summand per line, each with its sign."""
-    for number, line in enumerate(step.lines(style)):
-        bare = line.removeprefix(style.minus)
-        if number == 0:
-            yield line
-        else:
-            yield f"{'+' if bare == line else style.minus} {bare.strip()}"
+        kind = f", layer {mark(text(condition.kind_of, style))} {condition.kind}"
+    return f"({condition.label}) {condition.title}, {layers[condition.layers]}{kind}"
 
 
 def _text(steps: Sequence[Step], style: Text) -> Iterator[str]:
     yield _title(steps[0], style)
-    head = f"{_derivative(steps[0], style)} = "
     for number, step in enumerate(steps, 1):
         yield ""
-        yield f"  {number}. {step.name[0].upper()}{step.name[1:]}. {step.because(style)}"
-        lead = "" if step.solved else head
-        for line in _lines(step, style):
-            yield f"       {lead}{line}"
+        yield f"  {number}. {_named(step)}. {step.because(style)}"
+        written = step.written(style)
+        if step.solved:
+            yield f"       {written}"
+            continue
+        lead = f"{written.left} = "
+        for term in written.terms:
+            yield f"       {lead}{term}"
             lead = " " * len(lead)
     yield ""
     yield f"  {_check(steps)}"
 
 
+def _named(step: Step) -> str:
+    return step.name[0].upper() + step.name[1:]
+
+
 def _check(steps: Sequence[Step]) -> str:
-    points = len(places(steps[0]))
     return (
         f"Each step holds in numbers: both sides agree to {TOLERANCE:.0e}, with derivatives as "
-        f"complex steps, at {points} points of random networks."
+        f"complex steps, at {len(places(steps[0]))} points of random networks."
     )
 
 
+def _dollars(formula: str) -> str:
+    return f"${formula}$"
+
+
 def _latex(steps: Sequence[Step], style: Text) -> Iterator[str]:
-    yield rf"\paragraph{{{_title(steps[0], style, '$')}}}"
+    yield rf"\subsection*{{{_title(steps[0], style, _dollars)}}}"
     yield r"\begin{enumerate}"
     for step in steps:
-        yield rf"\item \emph{{{step.name}}}. {step.because(style)}"
-        yield r"\begin{align*}"
+        yield rf"\item \emph{{{_named(step)}.}} {step.because(style, _dollars)}"
+        yield "\\begin{align*}"
         yield " \\\\\n".join(_aligned(step, style))
-        yield r"\end{align*}"
+        yield "\\end{align*}"
     yield r"\end{enumerate}"
     yield _check(steps)
 
 
 def _aligned(step: Step, style: Text) -> Iterator[str]:
-    head = _derivative(step, style)
-    for number, line in enumerate(_lines(step, style)):
-        if step.solved:
-            yield line.replace(" = ", " &= ", 1)
-        else:
-            yield f"{head} &= {line}" if number == 0 else rf"&\quad {line}"
+    written = step.written(style)
+    if step.solved:
+        yield f"{written.left} &= {' '.join(written.terms)}"
+        return
+    yield f"{written.left} &= {written.terms[0]}"
+    yield from (rf"&\quad {term}" for term in written.terms[1:])
 
 
 def _markdown(steps: Sequence[Step], style: Text) -> Iterator[str]:
-    yield f"### {_title(steps[0], style, '$')}"
+    yield f"### {_title(steps[0], style, _dollars)}"
     for number, step in enumerate(steps, 1):
-        yield f"\n{number}. **{step.name}.** {step.because(style)}\n"
+        yield f"\n{number}. **{_named(step)}.** {step.because(style, _dollars)}\n"
         yield "   $$"
         yield "   \\begin{aligned}"
         yield from ("   " + line + r" \\" for line in _aligned(step, style))
@@ -132,4 +141,20 @@ def _markdown(steps: Sequence[Step], style: Text) -> Iterator[str]:
     yield f"\n{_check(steps)}"
 
 
-_WRITERS = {"text": _text, "latex": _latex, "markdown": _markdown}
+def _html(steps: Sequence[Step], style: Text) -> Iterator[str]:
+    yield f"<h2>{_title(steps[0], style, inline).replace(' < ', ' &lt; ')}</h2>"
+    yield "<ol>"
+    for step in steps:
+        reason = step.because(style, inline).replace(" < ", " &lt; ")
+        yield f"<li><b>{_named(step)}.</b> {reason}"
+        yield f'<div class="box formula">{display(step.written(style))}</div></li>'
+    yield "</ol>"
+    yield f"<p>{escape(_check(steps))}</p>"
+
+
+_WRITERS: dict[str, tuple[Callable[[Sequence[Step], Text], Iterator[str]], str]] = {
+    "text": (_text, "text"),
+    "latex": (_latex, "latex"),
+    "markdown": (_markdown, "latex"),
+    "html": (_html, "mathml"),
+}

@@ -77,8 +77,8 @@ class GraphRoutine:
     Attributes
     ----------
     arguments : tuple of str
-        ``theta``, ``inputs``, ``states``, ``multipliers``, ``gradients``, ``direction`` are
-        dictionaries by name; ``Y`` is an array, ``eta`` a number.
+        ``theta``, ``inputs``, ``states``, ``multipliers``, ``gradients``, ``direction`` and the
+        tangents are dictionaries by name; ``Y`` is an array, ``eta`` a number.
     returns : mapping
         Key in the result → array; empty if ``value`` is returned.
     """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import sympy as sp
 
@@ -61,7 +62,8 @@ class _Lowering(Statements):
         )  # fmt: skip
         yield GraphRoutine(
             "residuals", "∇L at any states, multipliers and parameters.",
-            ("theta", "inputs", "Y", "states", "multipliers"), *self.residuals(),
+            ("theta", "inputs", "Y", "states", "multipliers"),
+            *self.differences(self.network.conditions(1), "res_"),
         )  # fmt: skip
         arguments = ("theta", "inputs", "Y", "states", "multipliers", "direction")
         products = tuple((p, f"hess_{p}") for p in self.graph.parameters)
@@ -75,6 +77,11 @@ class _Lowering(Statements):
             "The Gauss-Newton product: the Hessian's at λ = 0, where only ℓ″ and the linearized "
             "constraints remain.",
             arguments, self.second(True), products,
+        )  # fmt: skip
+        yield GraphRoutine(
+            "kkt_product", "∇²L times a direction in which everything moves, at any point.",
+            (*arguments, "state_tangents", "multiplier_tangents"),
+            *self.differences(self.network.every_tangent, "res_"),
         )  # fmt: skip
 
     def conditions(self, order: int) -> list[NetworkCondition]:
@@ -110,19 +117,20 @@ class _Lowering(Statements):
             value = self.arrays({}).build(term, ())
             yield Store("J", value, add=True, label="J", formula=f"+ ρ Ω({name})")
 
-    def residuals(self) -> tuple[tuple[Statement, ...], tuple[tuple[str, str], ...]]:
-        """Unknown − solution of every condition, with derivatives of the preactivations."""
+    def differences(
+        self, conditions: Iterable[NetworkCondition], prefix: str
+    ) -> tuple[tuple[Statement, ...], tuple[tuple[str, str], ...]]:
+        """∂L/∂v: unknown − solution of every condition, with derivatives of the preactivations."""
         body: list[Statement] = []
         returns = []
-        for condition in self.network.conditions(1):
+        for condition in conditions:
             if condition.wrt.removeprefix("lambda_") in self.constants:
                 continue
             found = self.anywhere.condition(condition)
-            name = f"res_{condition.wrt}"
+            name = f"{prefix}{condition.wrt}"
             target = sp.IndexedBase(name, real=True)[condition.target.indices]
-            sign = 1 if condition.label == "S5" else -1
-            summands = found.summands
-            renamed = NetworkCondition(found.label, found.wrt, target, found.ranges, summands)
+            sign = 1 if condition.label in {"S5", "T5"} else -1
+            renamed = replace(found, target=target)
             body += self.statements(renamed, sign, () if sign > 0 else (condition.target,))
             returns.append((condition.wrt, name))
         return tuple(body), tuple(returns)
@@ -134,6 +142,4 @@ def _without_arrays(condition: NetworkCondition, names: set[str]) -> NetworkCond
         s for s in condition.summands
         if not any(str(e.base.label) in names for e in s.part.factor.atoms(sp.Indexed))
     )  # fmt: skip
-    return NetworkCondition(
-        condition.label, condition.wrt, condition.target, condition.ranges, kept
-    )
+    return replace(condition, summands=kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -17,6 +18,8 @@ from lagrangenet.routines.graph_ir import GraphProgram
 from lagrangenet.routines.graphs import lower_graph
 from lagrangenet.runtime.arrays import Array, floating, step_size
 from lagrangenet.runtime.checks import LABEL_TOLERANCE
+from lagrangenet.runtime.graph_layout import GraphLayout
+from lagrangenet.runtime.kkt import KKT, assemble
 from lagrangenet.runtime.load import load
 from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 from lagrangenet.symbolic.graphs.network import network
@@ -125,6 +128,33 @@ class GraphRoutines:
     def gauss_newton_product(self, theta: Any, inputs: Any, Y: Any, direction: Any) -> Arrays:
         """Jᵀ ℓ″ J θ̇: the Hessian product at λ = 0, plus the regularizer's."""
         return self._product("gauss_newton_product", theta, inputs, Y, direction)
+
+    def kkt_matrix(
+        self, theta: Any, inputs: Any, Y: Any, states: Any = None, multipliers: Any = None
+    ) -> KKT:
+        """∇²L at (x, λ, θ), as sparse matrices.
+
+        The order of v is that of ``problem.states``, each (M, ...) row by row, without constants;
+        then ``problem.parameters``. States and multipliers are by default those that θ gives.
+
+        Examples
+        --------
+        >>> import lagrangenet as ln
+        >>> graph = ln.Problem.graph({"x": 1}, [ln.Constraint("y", "affine", "x", m=1)])
+        >>> routines = ln.generate(ln.derive(graph))
+        >>> kkt = routines.kkt_matrix(routines.initial(), {"x": [[2.0]]}, [[0.0]])
+        >>> print(kkt.jacobian.toarray())
+        [[ 1. -2. -1.]]
+        """
+        theta, inputs, Y = self._sample(theta, inputs, Y)
+        if states is None:
+            states = self._functions["forward"](theta, inputs)
+        if multipliers is None:
+            multipliers = self._functions["backward"](theta, inputs, states, Y)
+        states = self._checked(states, "states", self.problem.states, inputs)
+        multipliers = self._multipliers(multipliers, inputs)
+        product = partial(self._functions["kkt_product"], theta, inputs, Y, states, multipliers)
+        return assemble(GraphLayout(self.problem, states, multipliers), product, self.dtype)
 
     def _product(self, name: str, theta: Any, inputs: Any, Y: Any, direction: Any) -> Arrays:
         theta, inputs, Y = self._sample(theta, inputs, Y)

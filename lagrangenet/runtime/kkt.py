@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from lagrangenet.problem import Problem
 from lagrangenet.runtime.arrays import Array, Layers
 
-Product = Callable[[Any, Any, Any], Layers]
+Product = Callable[[Any, Any, Any], Any]
 #: Rows, columns and values of entries.
 Entries = list[tuple[Array, Array, Array]]
 
@@ -64,10 +64,34 @@ class KKT:
         return np.asarray(Z.T @ (self.hessian @ Z))
 
 
-def assemble(problem: Problem, X: Array, product: Product, dtype: str) -> KKT:
+class Layout(Protocol):
+    """Where the states and parameters of a problem stand in v.
+
+    ``conditions`` is m, ``size`` the number of parameters, ``sample`` the sample of each state in v.
+    The directions yield places in v and the three arguments of a product, reused from one to the
+    next; ``flat`` makes vectors of its result.
+    """
+
+    conditions: int
+    size: int
+    sample: Array
+
+    def state_directions(self, dtype: str) -> Iterator[tuple[Array, tuple[Any, Any, Any]]]:
+        """Each state component of all samples, with its places in v by sample."""
+        ...
+
+    def parameter_directions(self, dtype: str) -> Iterator[tuple[int, tuple[Any, Any, Any]]]:
+        """Each parameter with its place in v."""
+        ...
+
+    def flat(self, found: Any) -> tuple[Array, Array, Array]:
+        """∂L̇/∂λ, ∂L̇/∂x and ∂L̇/∂θ as vectors."""
+        ...
+
+
+def assemble(layout: Layout, product: Product, dtype: str) -> KKT:
     """∂²L/∂v² and ∂c/∂v from ``product(direction, state tangents, multiplier tangents)``."""
-    layout = _Layout(problem, len(X))
-    m, n = layout.conditions, layout.conditions + problem.size
+    m, n = layout.conditions, layout.conditions + layout.size
     hessian: Entries = []
     jacobian: Entries = []
     for columns, moved in layout.state_directions(dtype):
@@ -94,13 +118,13 @@ def _sparse(entries: Entries, shape: tuple[int, int], dtype: str) -> Any:
     return sparse.coo_array((values.astype(dtype), (rows, columns)), shape=shape).tocsr()
 
 
-class _Layout:
-    """Where the states and parameters of a problem stand in v."""
+class ChainLayout:
+    """v = (x^1, ..., x^N, W^1, b^1, ..., W^N, b^N) of a chain."""
 
     def __init__(self, problem: Problem, samples: int) -> None:
         self.problem, self.samples = problem, samples
         self.widths = problem.widths[1:]
-        self.conditions = samples * sum(self.widths)
+        self.conditions, self.size = samples * sum(self.widths), problem.size
         #: The sample of each state in v.
         self.sample = np.concatenate([np.repeat(np.arange(samples), n) for n in self.widths])
 
@@ -132,8 +156,7 @@ class _Layout:
                 array[at] = 0
                 place += 1
 
-    @staticmethod
-    def flat(found: Layers) -> tuple[Array, Array, Array]:
+    def flat(self, found: Layers) -> tuple[Array, Array, Array]:
         """∂L̇/∂λ, ∂L̇/∂x and ∂L̇/∂θ as vectors."""
         by_lambda, by_x = (np.concatenate([layer[j].ravel() for layer in found]) for j in (0, 1))
         theta = [array.ravel() for layer in found for array in layer[2:]]

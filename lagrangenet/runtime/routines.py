@@ -23,7 +23,7 @@ from lagrangenet.runtime.arrays import Array, Layers, Theta, packed, step_size
 from lagrangenet.runtime.checks import LABEL_TOLERANCE, Checks
 from lagrangenet.runtime.graphs import GraphRoutines, generate_graph
 from lagrangenet.runtime.guards import guarded
-from lagrangenet.runtime.kkt import KKT, assemble
+from lagrangenet.runtime.kkt import KKT, ChainLayout, assemble
 from lagrangenet.runtime.load import load
 from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.symbolic.graphs.derivation import GraphDerivation
@@ -257,9 +257,8 @@ class Routines(Checks):
         multipliers = self.layers(multipliers, "multipliers", 2)
         for arrays, name in ((states, "states"), (multipliers, "multipliers")):
             self._same_batch(X, "X", arrays[0][1], name)
-        return assemble(
-            self.problem, X, partial(function, theta, X, Y, states, multipliers), self.dtype
-        )
+        layout = ChainLayout(self.problem, len(X))
+        return assemble(layout, partial(function, theta, X, Y, states, multipliers), self.dtype)
 
     def _moved(self, theta: Any, X: Any, Y: Any, direction: Any) -> tuple[Any, ...]:
         """A checked point and direction, the states there and their tangents."""

@@ -73,9 +73,9 @@ def display(equation: Equation) -> str:
 def lines(equation: Equation, width: int, least: int = 1) -> list[str]:
     """The summands on the right in lines of about that many symbols; ``least`` stay together."""
     found: list[str] = []
-    used = len(_visible(equation.left)) + 1
+    used = len(visible(equation.left)) + 1
     for number, term in enumerate(equation.terms):
-        size = len(_visible(term))
+        size = len(visible(term))
         if found and (number < least or used + size <= width):
             found[-1] += f" {term}"
             used += size
@@ -88,6 +88,6 @@ def lines(equation: Equation, width: int, least: int = 1) -> list[str]:
 _MARKUP = re.compile(r"<[^>]*>|\\[A-Za-z]+|[{}_^\\&\s]")
 
 
-def _visible(markup: str) -> str:
-    """About the symbols that a formula shows."""
+def visible(markup: str) -> str:
+    """Roughly the symbols that a formula shows: what is left of it without markup."""
     return _MARKUP.sub("", markup)

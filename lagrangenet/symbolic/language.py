@@ -18,6 +18,8 @@ N, M = sp.symbols("N M", integer=True, positive=True)
 rho, eta = sp.symbols("rho eta", positive=True)
 #: Free indices of a stationarity condition: layer, sample, component, component of layer k−1.
 k, i, p, q = sp.symbols("k i p q", integer=True, positive=True)
+#: A second sample and a second layer, for sums in which i and k are taken.
+j, m = sp.symbols("j m", integer=True, positive=True)
 #: The index of the components of a vector that is passed whole; reserved, never substituted for.
 STAR = sp.Symbol("*", integer=True, positive=True)
 #: Widths n(0), ..., n(N).

@@ -331,10 +331,7 @@ _COMPONENTS = [
     sp.Symbol(name, integer=True, positive=True) for name in ("q", "r", "s", "t", "u", "v")
 ]
 #: Names of bound indices by the upper limit of their range: samples and layers.
-_POOLS = {
-    l.M: [l.i, sp.Symbol("j", integer=True, positive=True)],
-    l.N: [l.k, sp.Symbol("m", integer=True, positive=True)],
-}
+_POOLS = {l.M: [l.i, l.j], l.N: [l.k, l.m]}
 
 
 def tidy(expr: sp.Expr) -> sp.Expr:

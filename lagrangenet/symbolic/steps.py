@@ -7,8 +7,8 @@ random worlds, derivatives as complex steps, and refuses a step whose sides diff
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -17,9 +17,10 @@ import sympy as sp
 from lagrangenet.errors import DerivationError
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import Between
+from lagrangenet.symbolic.display import Equation
 from lagrangenet.symbolic.evaluate import World, compiled, evaluated, worlds
 from lagrangenet.symbolic.lagrangian import Lagrangian, affine
-from lagrangenet.symbolic.printing import in_order, text
+from lagrangenet.symbolic.printing import terms, text
 from lagrangenet.symbolic.stationarity import (
     CONDITIONS,
     TANGENT_CONDITIONS,
@@ -32,7 +33,7 @@ from lagrangenet.symbolic.stationarity import (
     summands,
     tidy,
 )
-from lagrangenet.symbolic.styles import LaTeX, Text, named_style
+from lagrangenet.symbolic.styles import Text, named_style
 from lagrangenet.symbolic.tangent import TangentLagrangian
 
 #: Largest relative error of a step; below 1 in absolute value: absolute error.
@@ -78,29 +79,39 @@ class Step:
         wrt = self.condition.wrt
         return wrt.xreplace({l.N: l.k}) if l.k in self.after.free_symbols else wrt
 
-    def because(self, style: str | Text = "text") -> str:
-        """The reason, with its expressions in a style."""
-        chosen = named_style(style)
-        mark = "$" if isinstance(chosen, LaTeX) else ""
-        return self.reason.format(*(f"{mark}{text(e, chosen)}{mark}" for e in self.about))
+    def because(self, style: str | Text = "text", mark: Callable[[str], str] = str) -> str:
+        """The reason, with its expressions in a style; ``mark`` sets a formula in the words."""
+        chosen = _distinct(named_style(style))
+        return self.reason.format(*(mark(text(e, chosen)) for e in self.about))
 
-    def lines(self, style: str | Text = "text") -> tuple[str, ...]:
-        """The right-hand side, one summand per line, or the solved equation as one line.
+    def written(self, style: str | Text = "text") -> Equation:
+        """The step as an equation: the derivative, or the unknown, and what it is equal to.
 
         Examples
         --------
-        >>> steps(Lagrangian(), "S1")[-1].lines()
-        ('x_ip^k = σ^k(z_ip^k)',)
+        >>> print(steps(Lagrangian(), "S1")[-1].written())
+        x_ip^k = σ^k(z_ip^k)
         """
-        chosen = named_style(style)
+        chosen, condition = _distinct(named_style(style)), self.condition
         if self.solved:
-            return (f"{text(self.condition.unknown, chosen)} = {text(self.after, chosen)}",)
-        return tuple(text(term, chosen) for term in in_order(self.after))
+            left = text(condition.unknown, chosen)
+        else:
+            left = chosen.derivative(condition.of(chosen), text(self.wrt, chosen))
+        right = tuple(terms(self.after, chosen))
+        return Equation(condition.label, self.name, left, "=", right, chosen)
 
     def __str__(self) -> str:
-        return f"({self.condition.label}) {self.name}: {self.because()}\n  " + "\n  ".join(
-            self.lines()
-        )
+        return f"({self.condition.label}) {self.name}: {self.because()}\n  {self.written()}"
+
+
+def _distinct(style: Text) -> Text:
+    """The style, with letters for the second sample and the second layer that are not taken."""
+    used = "".join(symbol for symbol, _ in style.notation.symbols.values())
+    free = {}
+    for index, letters in ((l.j, "jhde"), (l.m, "mvgc")):
+        letter = next(one for one in letters if one not in used)
+        free[index.name] = (letter, letter)
+    return replace(style, names={**free, **style.names})
 
 
 # -- the check -------------------------------------------------------------------------------------
@@ -259,7 +270,7 @@ class _Trace:
     def _vanish(self, now: sp.Expr) -> Step:
         after = tidy(sp.Add(*(self._pending(part) for part in self.stages.surviving)))
         left = sp.Add.make_args(after)
-        bodies = [_body(part) for part in in_order(now) if part not in left]
+        bodies = [_body(part) for part in _sorted(sp.Add.make_args(now)) if part not in left]
         names = ", ".join(f"{{{number}}}" for number in range(1, len(bodies) + 1))
         reason = f"No {{0}} occurs in the sums of {names}: their derivatives are zero."
         return self._step("vanishing summands", reason, now, after, self.wrt, *bodies)
@@ -306,9 +317,10 @@ class _Trace:
         row = next(r for r in (*CONDITIONS, *TANGENT_CONDITIONS) if r.label == self.condition.label)
         brackets = _sorted(now.atoms(Between, sp.KroneckerDelta))
         found = [e for e in brackets if row.layers == "output" or not e.has(l.p)]
-        reason = {"output": "For k = N: ", "hidden": "For k < N: ", "all": ""}[row.layers]
-        reason += ", ".join(f"{{{j}}} = {at_layers(e, row)}" for j, e in enumerate(found)) + "."
-        return self._step("layer index", reason, now, after, *found)
+        sign = "=" if row.layers == "output" else "<"
+        values = (f"{{{j}}} = {at_layers(e, row)}" for j, e in enumerate(found, 2))
+        reason = f"For {{0}} {sign} {{1}}: {', '.join(values)}."
+        return self._step("layer index", reason, now, after, l.k, l.N, *found)
 
     def _kind(self, now: sp.Expr) -> Step:
         kind, layer = self.condition.kind, self.condition.kind_of

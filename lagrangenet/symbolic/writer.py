@@ -96,7 +96,7 @@ class Writer:
 
     def limits(self, index: sp.Expr, lower: sp.Expr, upper: sp.Expr) -> tuple[str, str, str]:
         """An index and the ends of its range; layers as this notation counts them."""
-        of_layers = index.name.rstrip("'") == l.k.name
+        of_layers = index.name.rstrip("'") in {l.k.name, l.m.name}
         write = self.layer if of_layers else lambda e: self.scalar(e)[0]
         return self.scalar(index)[0], write(lower), write(upper)
 

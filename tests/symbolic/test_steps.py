@@ -3,6 +3,7 @@
 import itertools
 import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 import sympy as sp
@@ -14,6 +15,7 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.report.steps import steps_text
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.lagrangian import Lagrangian
+from lagrangenet.symbolic.notation import Notation, names
 from lagrangenet.symbolic.stationarity import stationarity
 from lagrangenet.symbolic.steps import StepError, checked, steps
 from lagrangenet.symbolic.tangent import TangentLagrangian
@@ -127,12 +129,31 @@ def test_the_text_is_the_golden_one(golden):
 
 def test_formats():
     latex = steps_text(ln.derive(), "S3", "latex")
+    assert latex.startswith(r"\documentclass")
     assert latex.count(r"\begin{align*}") == latex.count(r"\item") == 8
     assert latex.isascii()
+    assert steps_text(ln.derive(), "S3", "latex", fragment=True) in latex
     markdown = steps_text(ln.derive(), "S3", "markdown")
     assert markdown.count("$$") == 16
     with pytest.raises(DerivationError, match="unknown format 'pdf'"):
         steps_text(ln.derive(), "S3", "pdf")
+
+
+def test_the_page_is_well_formed():
+    page = steps_text(ln.derive(splitting="preactivation"), "S3", "html")
+    root = ElementTree.fromstring(page.removeprefix("<!DOCTYPE html>"))
+    assert len(list(root.iter("li"))) == 7
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_second_index_has_a_letter_that_the_notation_does_not_use(name):
+    notation = Notation.named(name)
+    used = {symbol for symbol, _ in notation.symbols.values()}
+    shown = steps_text(ln.derive(), "S3", notation=notation)
+    bound = re.findall(r"Σ_\{(\w+)=1\}\^", shown)
+    free = {notation.symbols[role][0] for role in "kip"}
+    assert free.isdisjoint(bound)
+    assert len(set(bound) - used) == 2
 
 
 def test_the_command_prints_steps():

@@ -92,15 +92,16 @@ class Network:
 
     def conditions(self, order: int = 1) -> tuple[NetworkCondition, ...]:
         """Forward, backward and gradient, in this order; of L̇ for order 2."""
-        return self._second if order == 2 else self._first
+        return tuple(_moving(self.every_tangent)) if order == 2 else self._first
 
     @cached_property
     def _first(self) -> tuple[NetworkCondition, ...]:
         return tuple(self._derive(1))
 
     @cached_property
-    def _second(self) -> tuple[NetworkCondition, ...]:
-        return tuple(_moving(self._derive(2)))
+    def every_tangent(self) -> tuple[NetworkCondition, ...]:
+        """The conditions of L̇ where every state may move, also one that θ does not move."""
+        return tuple(self._derive(2))
 
     @cached_property
     def constants(self) -> frozenset[str]:

@@ -152,7 +152,7 @@ def _readable(expr: sp.Expr, free: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, tupl
 def formulas(graph: Graph) -> Mapping[tuple[str, str], str]:
     """Every condition in one line, by label and v: what comments in code say."""
     plain = network(graph, store=False)
-    conditions = (*plain.conditions(1), *plain.conditions(2))
+    conditions = (*plain.conditions(1), *plain.every_tangent)
     return {(c.label, c.wrt): written(c, BRIEF) for c in conditions}
 
 
