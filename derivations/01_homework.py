@@ -144,7 +144,8 @@ show_condition(conditions["S2"], name="S2")
 # %% [markdown]
 # What reads a hidden state $x^k$, $k < N$, is layer $k + 1$, and every component $q$ of that layer
 # does. Hence the sum over $q$, and the weight with its indices exchanged, $W_{qp}$: the transpose in
-# the matrix form.
+# the matrix form. (The steps in between, each with its reason and checked in numbers, are what
+# `lagrangenet derive --steps --condition S3` prints.)
 
 # %%
 show_condition(conditions["S3"], name="S3")

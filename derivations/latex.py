@@ -136,9 +136,14 @@ def inline(text: str) -> str:
     """Inline Markdown as LaTeX."""
     out, end = "", 0
     for token in _TOKEN.finditer(text):
-        out += escaped(text[end : token.start()]) + _inline_token(token)
+        out += _words(text[end : token.start()]) + _inline_token(token)
         end = token.end()
-    return out + escaped(text[end:])
+    return out + _words(text[end:])
+
+
+def _words(text: str) -> str:
+    """Prose, with quotation marks that open and close."""
+    return re.sub(r'"([^"]*)"', r"``\1''", escaped(text))
 
 
 def _inline_token(token: re.Match[str]) -> str:

@@ -30,7 +30,6 @@ from lagrangenet.report.terminal import certificate_view, derivation_json, deriv
 from lagrangenet.runtime import generate as generate_routines
 from lagrangenet.symbolic.derivation import derive as derive_problem
 from lagrangenet.symbolic.notation import Notation, names
-from lagrangenet.symbolic.styles import named_style
 from lagrangenet.verify import Certificate
 from lagrangenet.verify import verify as verify_problem
 

@@ -123,6 +123,10 @@ def test_bold_prose_may_run_over_a_line_break():
     assert inline("a **b\nc** d") == "a \\textbf{b\nc} d"
 
 
+def test_quotation_marks_open_and_close():
+    assert inline('a "b c" `"d"`') == """a ``b c'' \\texttt{"d"}"""
+
+
 def test_an_unknown_character_is_named(tmp_path):
     path = tmp_path / "99_sign.py"
     path.write_text("# %% [markdown]\n# A sign: \N{SNOWMAN}\n", encoding="utf-8")

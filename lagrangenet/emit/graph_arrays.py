@@ -8,6 +8,7 @@ from lagrangenet.emit.numpy import _ADD as ADD
 from lagrangenet.emit.numpy import _ATOM as ATOM
 from lagrangenet.emit.numpy import _MUL as MUL
 from lagrangenet.emit.numpy import _NEG as NEG
+from lagrangenet.emit.numpy import _POW as POW
 from lagrangenet.emit.numpy import Piece
 from lagrangenet.emit.numpy import _Printer as Printer
 from lagrangenet.errors import DerivationError
@@ -115,11 +116,12 @@ class ArrayPrinter(Printer):
 
     def _number(self, node: t.Number) -> Piece:
         value = self.graph.known(node.value)
+        if value.is_Pow and value.exp == sp.Rational(1, 2):  # a Python number: float32 stays float32
+            base = self.size(value.base)
+            return (base if base.isalnum() else f"({base})") + "**0.5", POW
         if value in (l.rho, l.eta, M) or not value.free_symbols:
             known = value.evalf(17) if value.is_number and not value.is_Rational else value
             return super()._number(t.scalar(known))
-        if value.is_Pow and value.exp == sp.Rational(1, 2):
-            return f"np.sqrt({self.size(value.base)})", ATOM
         return self.size(value), ATOM if value.is_Symbol else MUL if value.is_Mul else ADD
 
     def size(self, expr: sp.Expr) -> str:

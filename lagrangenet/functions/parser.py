@@ -15,13 +15,23 @@ import keyword
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 import sympy as sp
 
 from lagrangenet.errors import ProblemError
+from lagrangenet.functions.cases import (
+    Function,
+    largest,
+    magnitude,
+    sigmoid,
+    sign,
+    smallest,
+    softplus,
+    where,
+)
 
 #: What a text may be at most.
 LENGTH, NESTING, NODES = 1000, 30, 300
@@ -29,8 +39,6 @@ LENGTH, NESTING, NODES = 1000, 30, 300
 DIGITS, DECADES, EXPONENT, BITS = 30, 99, 64, 512
 #: A constant larger than this is a slip, and nested ones would take forever.
 LARGEST = 1e100
-#: Comparisons in one expression.
-CASES = 12
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
 _LITERAL = re.compile(r"(?:(\d+)\.?(\d*)|\.(\d+))(?:[eE]([+-]?\d+))?")
@@ -49,92 +57,6 @@ _RELATIONS: dict[type[ast.cmpop], Any] = {
     ast.Gt: sp.StrictGreaterThan,
     ast.GtE: sp.GreaterThan,
 }
-
-Function = Callable[..., sp.Expr]
-
-
-def where(condition: sp.Basic, yes: sp.Expr, no: sp.Expr) -> sp.Expr:
-    """``yes`` where the condition holds, otherwise ``no``."""
-    left, right = condition.args
-
-    def chosen(a: sp.Expr, b: sp.Expr) -> sp.Expr:
-        if a.is_number and b.is_number:
-            return yes if condition.func(a, b) else no
-        return _piecewise((yes, condition.func(a, b, evaluate=False)), (no, sp.true))
-
-    return _by_cases(chosen, left, right)
-
-
-def largest(first: sp.Expr, second: sp.Expr) -> sp.Expr:
-    """max; where both are equal, its derivative is that of the constant one, otherwise the second."""
-    return _by_cases(lambda a, b: _extreme(a, b, sp.StrictGreaterThan, sp.Max), first, second)
-
-
-def smallest(first: sp.Expr, second: sp.Expr) -> sp.Expr:
-    """min; where both are equal, its derivative is that of the constant one, otherwise the second."""
-    return _by_cases(lambda a, b: _extreme(a, b, sp.StrictLessThan, sp.Min), first, second)
-
-
-def _extreme(first: sp.Expr, second: sp.Expr, beats: Any, constant: Any) -> sp.Expr:
-    if first.is_number and second.is_number:
-        return constant(first, second)
-    a, b = (second, first) if first.is_number else (first, second)
-    return _piecewise((a, beats(a, b, evaluate=False)), (b, sp.true))
-
-
-def _by_cases(function: Function, first: sp.Expr, second: sp.Expr) -> sp.Expr:
-    """The function on every branch of its arguments, so that no condition contains cases."""
-    first, second = _split(first), _split(second)
-    if isinstance(first, sp.Piecewise):
-        return _piecewise(*((_by_cases(function, a, second), c) for a, c in first.args))
-    if isinstance(second, sp.Piecewise):
-        return _piecewise(*((_by_cases(function, first, b), c) for b, c in second.args))
-    if first.has(sp.Piecewise, sp.Abs) or second.has(sp.Piecewise, sp.Abs):
-        raise ValueError("cases inside a comparison; compare before you calculate")
-    return function(first, second)
-
-
-def _split(value: sp.Expr) -> sp.Expr:
-    """|a| by cases."""
-    if not isinstance(value, sp.Abs):
-        return value
-    (a,) = value.args
-    return sp.Piecewise(
-        (a, sp.StrictGreaterThan(a, 0, evaluate=False)), (-a, sp.true), evaluate=False
-    )
-
-
-def _piecewise(*branches: tuple[sp.Expr, sp.Basic]) -> sp.Expr:
-    whole = sp.Piecewise(*branches, evaluate=False)
-    if len(whole.atoms(sp.core.relational.Relational)) > CASES or _size(whole) > 4 * CASES:
-        raise ValueError(f"more than {CASES} cases; write fewer")
-    return whole
-
-
-def _size(whole: sp.Expr) -> int:
-    inner = (_size(e) for e, _ in whole.args if isinstance(e, sp.Piecewise))
-    return len(whole.args) + sum(inner)
-
-
-def magnitude(value: sp.Expr) -> sp.Expr:
-    """|value|, with derivative 0 at 0."""
-    return _by_cases(lambda a, _: sp.Abs(a), value, sp.S.Zero)
-
-
-def sign(value: sp.Expr) -> sp.Expr:
-    """−1, 0 or 1."""
-    return _by_cases(lambda a, _: sp.sign(a), value, sp.S.Zero)
-
-
-def sigmoid(value: sp.Expr) -> sp.Expr:
-    """1/(1 + exp(−value))."""
-    return 1 / (1 + sp.exp(-value))
-
-
-def softplus(value: sp.Expr) -> sp.Expr:
-    """log(1 + exp(value))."""
-    return sp.log(1 + sp.exp(value))
-
 
 #: Functions whose first argument is a comparison.
 CONDITIONAL: frozenset[str] = frozenset({"where"})

@@ -97,9 +97,14 @@ class Constraint:
 
     def __repr__(self) -> str:
         of = repr(self.of[0]) if len(self.of) == 1 else repr(self.of)
-        shown = {k: str(v) if isinstance(v, Choice) else v for k, v in self.settings.items()}
+        shown = {k: _shown(v) if isinstance(v, Choice) else v for k, v in self.settings.items()}
         rest = "".join(f", {k}={v!r}" for k, v in shown.items())
         return f"Constraint({self.state!r}, {self.layer!r}, {of}{rest})"
+
+
+def _shown(choice: Choice) -> str | dict[str, Any]:
+    """A choice as it can be written: its name, or a table with its parameters."""
+    return {"name": choice.name, **dict(choice.parameters)} if choice.parameters else choice.name
 
 
 def length_of(value: Any, what: str) -> int:

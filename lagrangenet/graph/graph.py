@@ -87,6 +87,11 @@ class Graph:
             raise ProblemError(
                 f"the output {self.output!r} is no state; known: {', '.join(self.states)}"
             )
+        if len(self.shapes[self.output]) < 2:
+            raise ProblemError(
+                f"the output {self.output!r} has one number for each sample; the loss needs an axis "
+                "of components, which may have length 1"
+            )
         simplex = self.loss_entry.needs_simplex
         if simplex and not (self.output_activation and self.output_activation.simplex):
             raise ProblemError(
@@ -110,11 +115,11 @@ class Graph:
     @property
     def output_activation(self) -> Any:
         """The activation whose value the output is, or None."""
-        constraint = next(c for c in self.constraints if c.state == self.output)
-        last = constraint.entry.at(dict(constraint.options))[-1]
-        if constraint.activation is None or not isinstance(last.forward, Sigma):
+        use = next(u for u in self.uses if u.constraint.state == self.output)
+        chosen = use.constraint.activation
+        if chosen is None or not isinstance(use.equations[-1].forward, Sigma):
             return None
-        return ACTIVATIONS[constraint.activation.name]
+        return ACTIVATIONS[chosen.name]
 
     @property
     def smooth(self) -> bool:
@@ -159,7 +164,7 @@ class Graph:
     @property
     def integers(self) -> frozenset[str]:
         """Inputs that hold subscripts."""
-        return frozenset(u.names[a] for u in self.uses for a in u.constraint.entry.integers)
+        return frozenset(u.names[a] for u in self.uses for a in u.layer.integers)
 
     def shape_of(self, name: str) -> tuple[int | None, ...]:
         """The lengths of an array's axes; None for samples and axes of any length."""

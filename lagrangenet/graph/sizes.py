@@ -10,6 +10,7 @@ import sympy as sp
 
 from lagrangenet.errors import ProblemError
 from lagrangenet.graph.constraint import Constraint
+from lagrangenet.layers import Layer
 from lagrangenet.layers.equation import Equation, M, Shape, check_name, index
 
 #: The length of an axis: a number, or a name for one that every batch may have another.
@@ -22,18 +23,19 @@ Inputs = Iterable[tuple[str, tuple[Length, ...]]]
 class Use:
     """A constraint with the graph's names and sizes for those of its layer.
 
-    ``names`` maps the layer's arrays to the graph's, ``sizes`` its size symbols to expressions in
+    ``layer`` is the constraint's, with as many axes as its inputs have; ``names`` maps the layer's arrays to the graph's, ``sizes`` its size symbols to expressions in
     the graph's.
     """
 
     constraint: Constraint
+    layer: Layer
     names: Mapping[str, str]
     sizes: Mapping[sp.Symbol, sp.Expr]
 
     @property
     def equations(self) -> tuple[Equation, ...]:
         """The layer's equations, in the layer's names."""
-        return self.constraint.entry.at(dict(self.constraint.options))
+        return self.layer.at(dict(self.constraint.options))
 
 
 class Sizes:
@@ -82,19 +84,31 @@ class Sizes:
             size = size.xreplace(self.rules)
         return size.xreplace({s: sp.Integer(v) for s, v in self.values.items() if v is not None})
 
-    def _use(self, constraint: Constraint) -> Use:
+    def _layer(self, constraint: Constraint) -> Layer:
+        """The constraint's layer, with the axes that its first input has for ``...``."""
         entry = constraint.entry
+        if "..." not in entry.shapes or constraint.of[0] not in self.shapes:
+            return entry
+        return entry.with_axes(
+            max(0, len(self.shapes[constraint.of[0]]) - len(entry.arrays[entry.inputs[0]]))
+        )
+
+    def _use(self, constraint: Constraint) -> Use:
+        entry = self._layer(constraint)
         states = [e.name for e in entry.at(dict(constraint.options))]
         names = dict(zip(entry.inputs, constraint.of, strict=True)) | dict(constraint.names)
         names |= {s: f"{s}_{constraint.state}" for s in states[:-1]}
         names[states[-1]] = constraint.state
+        for state in (names[s] for s in states):
+            if state in self.shapes:
+                raise ProblemError(f"two arrays are called {state!r}; give each state its own name")
         bound: dict[sp.Symbol, sp.Expr] = {M: M}
         bound |= {index(k): sp.nsimplify(v, rational=True) for k, v in constraint.options}
         bound |= {index(k): sp.nsimplify(v, rational=True)
                   for k, v in entry.options.items() if index(k) not in bound}  # fmt: skip
         for local in (*entry.inputs, *entry.parameters):
             if names[local] in self.shapes:
-                self._bind(constraint, local, names[local], bound)
+                self._bind(constraint, entry, local, names[local], bound)
             elif local in entry.inputs:
                 raise ProblemError(
                     f"constraint {constraint.state!r} reads {names[local]!r}, which is no input and "
@@ -105,13 +119,18 @@ class Sizes:
             shape = tuple((low, high.xreplace(bound)) for low, high in entry.arrays[local])
             if names[local] in states or names[local] not in self.shapes:
                 self.shapes[names[local]] = shape
-        return Use(constraint, MappingProxyType(names), MappingProxyType(bound))
+        return Use(constraint, entry, MappingProxyType(names), MappingProxyType(bound))
 
     def _bind(
-        self, constraint: Constraint, local: str, name: str, bound: dict[sp.Symbol, sp.Expr]
+        self,
+        constraint: Constraint,
+        layer: Layer,
+        local: str,
+        name: str,
+        bound: dict[sp.Symbol, sp.Expr],
     ) -> None:
         """Read the layer's sizes off an array that is there; refuse what does not fit."""
-        pattern, found = constraint.entry.arrays[local], self.shapes[name]
+        pattern, found = layer.arrays[local], self.shapes[name]
         if len(pattern) != len(found):
             raise ProblemError(
                 f"constraint {constraint.state!r}: {constraint.layer} needs {local} with "
@@ -143,7 +162,7 @@ class Sizes:
             self.shapes[name] = tuple((low, high.xreplace(swap)) for low, high in shape)
         bound.update({local: size.xreplace(swap) for local, size in bound.items()})
         self.uses = [
-            Use(u.constraint, u.names,
+            Use(u.constraint, u.layer, u.names,
                 MappingProxyType({k: v.xreplace(swap) for k, v in u.sizes.items()}))
             for u in self.uses
         ]  # fmt: skip

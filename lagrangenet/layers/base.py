@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from types import MappingProxyType
 
 import sympy as sp
@@ -27,6 +28,8 @@ from lagrangenet.layers.equation import (
     read_equations,
     read_sizes,
     symbols_of,
+    without_dots,
+    words_of,
 )
 
 
@@ -45,7 +48,7 @@ class Layer:
         callable receives the options and returns the lines.
     shapes : str
         Every array with its sizes: ``"x[M,n] W[m,n] b[m] y[M,m]"``; ``0..T`` is an axis that counts
-        from 0.
+        from 0; ``...``, here and in the equations, are as many axes as the first input has there.
     parameters : str
         Which arrays are parameters, in the order in which they are stored; all others that no
         equation determines are inputs, in the order of ``shapes``.
@@ -112,8 +115,19 @@ class Layer:
 
     @property
     def arrays(self) -> Mapping[str, Shape]:
-        """The axes of every array, by its local name."""
-        return read_arrays(self.name, self.shapes)
+        """The axes of every array, by its local name; without those that ``...`` stands for."""
+        return read_arrays(self.name, without_dots(self.shapes))
+
+    def with_axes(self, count: int) -> Layer:
+        """The layer with ``count`` axes in place of ``...``.
+
+        Examples
+        --------
+        >>> shift = Layer("shift", "y[i,...,p] = x[i,...,p] + b[p]", "x[M,...,n] b[n] y[M,...,n]", "b")
+        >>> shift.with_axes(1).equations
+        'y[i,t,p] = x[i,t,p] + b[p]'
+        """
+        return _with_axes(self, count)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -147,7 +161,7 @@ class Layer:
         """The equations for the values of the options, inner states first."""
         chosen = {**self.options, **options}
         text = self.equations if isinstance(self.equations, str) else self.equations(chosen)
-        return read_equations(self, text, tuple(sorted(chosen.items())))
+        return read_equations(self, without_dots(text), tuple(sorted(chosen.items())))
 
     @property
     def own(self) -> bool:
@@ -160,6 +174,34 @@ class Layer:
         words = (" ".join(self.parameters), dict(self.options), dict(self.sizes),
                  " ".join(self.constants), dict(self.ranges), " ".join(self.integers))  # fmt: skip
         return Layer, (self.name, self.equations, self.shapes, *words, self.summary)
+
+
+@cache
+def _with_axes(layer: Layer, count: int) -> Layer:
+    shapes = without_dots(layer.shapes, ",".join(f"N{j}" for j in range(1, count + 1)))
+
+    def expanded(text: str) -> str:
+        free = (c for c in "tuvwabcdefghjkl" if c not in words_of(text) | words_of(shapes))
+        return without_dots(text, ",".join(next(free) for _ in range(count)))
+
+    equations = layer.equations
+    text = (
+        expanded(equations)
+        if isinstance(equations, str)
+        else partial(_expanded_later, equations, expanded)
+    )
+    found = object.__new__(Layer)
+    for name, value in {**vars(layer), "shapes": shapes, "equations": text}.items():
+        object.__setattr__(found, name, value)
+    return found
+
+
+def _expanded_later(
+    equations: Callable[[Mapping[str, float]], str],
+    expanded: Callable[[str], str],
+    options: Mapping[str, float],
+) -> str:
+    return expanded(equations(options))
 
 
 class Layers(Mapping[str, Layer]):

@@ -5,8 +5,8 @@ from lagrangenet.layers.base import LAYERS, Layer
 dense = LAYERS.add(
     Layer(
         "dense",
-        "z[i,p] = sum(W[p,q]*x[i,q], q) + b[p];  y[i,p] = sigma(z[i,p])",
-        "x[M,n] W[m,n] b[m] z[M,m] y[M,m]",
+        "z[i,...,p] = sum(W[p,q]*x[i,...,q], q) + b[p];  y[i,...,p] = sigma(z[i,...,p])",
+        "x[M,...,n] W[m,n] b[m] z[M,...,m] y[M,...,m]",
         parameters="W b",
         summary="sigma(W x + b)",
     )
@@ -15,8 +15,8 @@ dense = LAYERS.add(
 dense_nobias = LAYERS.add(
     Layer(
         "dense_nobias",
-        "z[i,p] = sum(W[p,q]*x[i,q], q);  y[i,p] = sigma(z[i,p])",
-        "x[M,n] W[m,n] z[M,m] y[M,m]",
+        "z[i,...,p] = sum(W[p,q]*x[i,...,q], q);  y[i,...,p] = sigma(z[i,...,p])",
+        "x[M,...,n] W[m,n] z[M,...,m] y[M,...,m]",
         parameters="W",
         summary="sigma(W x)",
     )
@@ -25,8 +25,8 @@ dense_nobias = LAYERS.add(
 affine = LAYERS.add(
     Layer(
         "affine",
-        "y[i,p] = sum(W[p,q]*x[i,q], q) + b[p]",
-        "x[M,n] W[m,n] b[m] y[M,m]",
+        "y[i,...,p] = sum(W[p,q]*x[i,...,q], q) + b[p]",
+        "x[M,...,n] W[m,n] b[m] y[M,...,m]",
         parameters="W b",
         summary="W x + b",
     )
@@ -36,13 +36,13 @@ affine = LAYERS.add(
 transposed_dense = LAYERS.add(
     Layer(
         "transposed_dense",
-        "z[i,q] = sum(W[p,q]*x[i,p], p) + b[q];  y[i,q] = sigma(z[i,q])",
-        "x[M,n] W[n,m] b[m] z[M,m] y[M,m]",
+        "z[i,...,q] = sum(W[p,q]*x[i,...,p], p) + b[q];  y[i,...,q] = sigma(z[i,...,q])",
+        "x[M,...,n] W[n,m] b[m] z[M,...,m] y[M,...,m]",
         parameters="W b",
         summary="sigma(W^T x + b), for tied weights",
     )
 )
 
 activation = LAYERS.add(
-    Layer("activation", "y[i,p] = sigma(x[i,p])", "x[M,n] y[M,n]", summary="sigma(x)")
+    Layer("activation", "y[i,...,p] = sigma(x[i,...,p])", "x[M,...,n] y[M,...,n]", summary="sigma(x)")
 )

@@ -143,6 +143,20 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+def without_dots(text: str, axes: str = "") -> str:
+    """``[i,...,p]`` with other subscripts in place of the dots, or with none.
+
+    >>> without_dots("y[i,...,p] = x[i,...]", "t,u")
+    'y[i,t,u,p] = x[i,t,u]'
+    """
+    return text.replace(",...", f",{axes}" if axes else "")
+
+
+def words_of(text: str) -> set[str]:
+    """All names in a text."""
+    return set(re.findall(r"[A-Za-z]\w*", text))
+
+
 def symbols_of(expr: sp.Expr) -> list[sp.Symbol]:
     """The free symbols in a fixed order."""
     return sorted(expr.free_symbols, key=str)

@@ -5,21 +5,21 @@ from lagrangenet.layers.base import LAYERS, Layer
 add = LAYERS.add(
     Layer(
         "add",
-        "y[i,p] = x[i,p] + u[i,p]",
-        "x[M,n] u[M,n] y[M,n]",
+        "y[i,...,p] = x[i,...,p] + u[i,...,p]",
+        "x[M,...,n] u[M,...,n] y[M,...,n]",
         summary="x + u: a residual or skip connection",
     )
 )
 
 multiply = LAYERS.add(
-    Layer("multiply", "y[i,p] = x[i,p]*u[i,p]", "x[M,n] u[M,n] y[M,n]", summary="x u: a gate")
+    Layer("multiply", "y[i,...,p] = x[i,...,p]*u[i,...,p]", "x[M,...,n] u[M,...,n] y[M,...,n]", summary="x u: a gate")
 )
 
 concatenate = LAYERS.add(
     Layer(
         "concatenate",
-        "y[i,p] = sum(x[i,q]*delta(p, q), q) + sum(u[i,r]*delta(p, n + r), r)",
-        "x[M,n] u[M,m] y[M,n+m]",
+        "y[i,...,p] = sum(x[i,...,q]*delta(p, q), q) + sum(u[i,...,r]*delta(p, n + r), r)",
+        "x[M,...,n] u[M,...,m] y[M,...,n+m]",
         summary="(x, u): the components of x, then those of u",
     )
 )
@@ -27,8 +27,8 @@ concatenate = LAYERS.add(
 scale_shift = LAYERS.add(
     Layer(
         "scale_shift",
-        "y[i,p] = g[p]*x[i,p] + b[p]",
-        "x[M,n] g[n] b[n] y[M,n]",
+        "y[i,...,p] = g[p]*x[i,...,p] + b[p]",
+        "x[M,...,n] g[n] b[n] y[M,...,n]",
         parameters="g b",
         summary="g x + b, componentwise",
     )

@@ -6,13 +6,13 @@ layer_norm = LAYERS.add(
     Layer(
         "layer_norm",
         """
-        m[i]   = sum(x[i,q], q)/n
-        d[i,p] = x[i,p] - m[i]
-        v[i]   = sum(d[i,q]**2, q)/n
-        s[i]   = 1/sqrt(v[i] + eps)
-        y[i,p] = g[p]*d[i,p]*s[i] + b[p]
+        m[i,...]   = sum(x[i,...,q], q)/n
+        d[i,...,p] = x[i,...,p] - m[i,...]
+        v[i,...]   = sum(d[i,...,q]**2, q)/n
+        s[i,...]   = 1/sqrt(v[i,...] + eps)
+        y[i,...,p] = g[p]*d[i,...,p]*s[i,...] + b[p]
         """,
-        "x[M,n] g[n] b[n] m[M] d[M,n] v[M] s[M] y[M,n]",
+        "x[M,...,n] g[n] b[n] m[M,...] d[M,...,n] v[M,...] s[M,...] y[M,...,n]",
         parameters="g b",
         options={"eps": 1e-5},
         summary="g (x - mean)/sqrt(variance + eps) + b",
@@ -23,11 +23,11 @@ rms_norm = LAYERS.add(
     Layer(
         "rms_norm",
         """
-        v[i]   = sum(x[i,q]**2, q)/n
-        s[i]   = 1/sqrt(v[i] + eps)
-        y[i,p] = g[p]*x[i,p]*s[i]
+        v[i,...]   = sum(x[i,...,q]**2, q)/n
+        s[i,...]   = 1/sqrt(v[i,...] + eps)
+        y[i,...,p] = g[p]*x[i,...,p]*s[i,...]
         """,
-        "x[M,n] g[n] v[M] s[M] y[M,n]",
+        "x[M,...,n] g[n] v[M,...] s[M,...] y[M,...,n]",
         parameters="g",
         options={"eps": 1e-5},
         summary="g x/sqrt(mean square + eps)",
@@ -38,12 +38,12 @@ softmax = LAYERS.add(
     Layer(
         "softmax",
         """
-        c[i]   = max(x[i,q], q)
-        e[i,p] = exp(x[i,p] - c[i])
-        s[i]   = sum(e[i,q], q)
-        y[i,p] = e[i,p]/s[i]
+        c[i,...]   = max(x[i,...,q], q)
+        e[i,...,p] = exp(x[i,...,p] - c[i,...])
+        s[i,...]   = sum(e[i,...,q], q)
+        y[i,...,p] = e[i,...,p]/s[i,...]
         """,
-        "x[M,n] c[M] e[M,n] s[M] y[M,n]",
+        "x[M,...,n] c[M,...] e[M,...,n] s[M,...] y[M,...,n]",
         constants="c",
         summary="softmax with its exponentials and their sum as states",
     )
@@ -53,12 +53,12 @@ log_sum_exp = LAYERS.add(
     Layer(
         "log_sum_exp",
         """
-        c[i]   = max(x[i,q], q)
-        e[i,p] = exp(x[i,p] - c[i])
-        s[i]   = sum(e[i,q], q)
-        y[i,p] = c[i] + log(s[i])
+        c[i,...]   = max(x[i,...,q], q)
+        e[i,...,p] = exp(x[i,...,p] - c[i,...])
+        s[i,...]   = sum(e[i,...,q], q)
+        y[i,...,p] = c[i,...] + log(s[i,...])
         """,
-        "x[M,n] c[M] e[M,n] s[M] y[M,1]",
+        "x[M,...,n] c[M,...] e[M,...,n] s[M,...] y[M,...,1]",
         constants="c",
         summary="log sum exp(x), one component",
     )

@@ -15,6 +15,7 @@ from lagrangenet.problem import Problem
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.symbolic.display import Equation
+from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 from lagrangenet.symbolic.matrix_form import MatrixWriter
 from lagrangenet.symbolic.notation import ROLES
 from lagrangenet.symbolic.styles import Text
@@ -76,7 +77,10 @@ class Document:
 
 
 def document(
-    derivation: Derivation, forms: Sequence[str], style: Text, depth: int | None = None
+    derivation: Derivation | GraphDerivation,
+    forms: Sequence[str],
+    style: Text,
+    depth: int | None = None,
 ) -> Document:
     """Write a derivation in some forms.
 
@@ -87,13 +91,15 @@ def document(
     >>> print(shown.parts[0].conditions[0])
     x_i^k = σ^k(z_i^k)
     """
+    if isinstance(derivation, GraphDerivation):
+        return _of_graph(derivation, forms, style)
+    style = derivation.styled(style)
     parts = tuple(_part(derivation, form, style, depth) for form in forms)
     problem = derivation.problem
-    orders = "first and second order" if derivation.order == 2 else "first order"
     states = [style.name("X"), *([style.name("Z")] if derivation.splitting != "activation" else [])]
     return Document(
         str(problem) if problem else "Chain of symbolic depth, width and batch size",
-        f"{derivation.splitting} splitting, {orders}; notation: {style.notation.title}",
+        f"{derivation.splitting} splitting, {_orders(derivation.order)}; notation: {style.notation.title}",
         style,
         parts,
         tuple(functions(problem, style)),
@@ -114,6 +120,43 @@ def _part(derivation: Derivation, form: str, style: Text, depth: int | None) -> 
         tuple(derivation.written(form, style, depth)),
         tuple(derivation.updates(form, style)),
     )
+
+
+def _of_graph(derivation: GraphDerivation, forms: Sequence[str], style: Text) -> Document:
+    """A graph has the index form, names of its own for arrays, and functions by constraint."""
+    graph, lagrangian = derivation.problem, derivation.lagrangian(style)
+    terms = lagrangian.terms[: 2 if derivation.network.penalized else 1]
+    conditions = tuple(derivation.written(forms[0], style))
+    constraints = tuple(str(row) for row in conditions if row.label == "S1")
+    part = Part(
+        forms[0],
+        Equation("", "", style.name("objective"), "=", terms, style),
+        constraints,
+        lagrangian,
+        (),
+        conditions,
+        (),
+    )
+    used = [
+        (style.name("sigma"), f"{c.activation} for {c.state}")
+        for c in graph.constraints
+        if c.activation is not None
+    ]
+    penalty = [(style.name("omega"), str(graph.regularizer))] if graph.regularizer else []
+    roles = ("lambda", "ell", "rho", "objective", "lagrangian", "i", "M")
+    return Document(
+        str(graph),
+        f"graph, {_orders(derivation.order)}; notation: {style.notation.title}",
+        style,
+        (part,),
+        (*used, (style.name("ell"), str(graph.loss)), *penalty),
+        tuple((style.name(role), ROLES[role]) for role in roles),
+        style.comma.join([style.name("X"), style.name("theta")]),
+    )
+
+
+def _orders(order: int) -> str:
+    return "first and second order" if order == 2 else "first order"
 
 
 def functions(problem: Problem | None, style: Text) -> Iterator[tuple[str, str]]:

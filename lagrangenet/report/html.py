@@ -40,6 +40,9 @@ math[display="block"] { width: max-content; margin: 0; }
 mtable.terms { text-align: left; }
 mtable.terms mtd { padding: .25em .1em; text-align: left; }
 ul { padding-left: 1.2rem; }
+@media (max-width: 46rem) { table.conditions, .conditions tbody, .conditions tr, .conditions td,
+  .conditions th { display: block; width: 100%; border: 0; padding: .1rem 0; }
+  .conditions tr { border-bottom: 1px solid var(--line); padding: .5rem 0; } }
 @media print { body { max-width: none; padding: 0; font-size: 9.5pt; }
   h2, h3 { break-after: avoid; } tr, .box { break-inside: avoid; }
   .formula { overflow: visible; } }
@@ -100,7 +103,7 @@ def _problem(shown: Document) -> Iterator[str]:
     yield "<h2>Problem</h2>"
     yield f"<p>Minimize over {inline(shown.unknowns)}</p>"
     yield _box([display(part.objective)])
-    yield "<p>subject to, for every sample and layer,</p>"
+    yield "<p>subject to, for every sample,</p>"
     yield _box(block(constraint) for constraint in part.constraints)
     if part.definitions:
         yield "<p>where</p>"

@@ -45,7 +45,7 @@ def fragment(shown: Document) -> str:
 
 def wrapped(body: str) -> str:
     """A document that compiles, with this body."""
-    return "\n".join([_PREAMBLE, body, r"\end{document}"])
+    return f"{_PREAMBLE}\n{body}\n\\end{{document}}"
 
 
 def page(shown: Document) -> str:
@@ -75,7 +75,7 @@ def _problem(shown: Document) -> Iterator[str]:
     yield r"\subsection*{Problem}"
     yield rf"Minimize over ${shown.unknowns}$"
     yield _display([*_split(part.objective, 1)])
-    yield r"subject to, for every sample and layer,"
+    yield r"subject to, for every sample,"
     yield _display([rf"&{constraint}" for constraint in part.constraints])
     if part.definitions:
         yield "where"
@@ -94,8 +94,9 @@ def _conditions(part: Part) -> Iterator[str]:
         rows = [*_split(equation, 1)]
         rows[-1] += rf" \tag{{{equation.label}}}"
         yield _display(rows)
-    yield r"\medskip A step of gradient descent:"
-    yield _display([row for equation in part.updates for row in _split(equation, 1)])
+    if part.updates:
+        yield r"\medskip A step of gradient descent:"
+        yield _display([row for equation in part.updates for row in _split(equation, 1)])
 
 
 def _display(rows: list[str]) -> str:

@@ -110,14 +110,17 @@ def _dollars(formula: str) -> str:
 
 def _latex(steps: Sequence[Step], style: Text) -> Iterator[str]:
     yield rf"\subsection*{{{_title(steps[0], style, _dollars)}}}"
-    yield r"\begin{enumerate}"
-    for step in steps:
-        yield rf"\item \emph{{{_named(step)}.}} {step.because(style, _dollars)}"
+    yield r"\begingroup\small\raggedright"
+    for number, step in enumerate(steps, 1):
+        yield ""
+        yield rf"\medskip \textbf{{{number}. {_named(step)}.}} {step.because(style, _dollars)}"
         yield "\\begin{align*}"
         yield " \\\\\n".join(_aligned(step, style))
         yield "\\end{align*}"
-    yield r"\end{enumerate}"
+    yield ""
     yield _check(steps)
+    yield ""
+    yield r"\endgroup"
 
 
 def _aligned(step: Step, style: Text) -> Iterator[str]:

@@ -18,6 +18,7 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.report import html, latex
 from lagrangenet.report.document import Document, document
 from lagrangenet.symbolic.derivation import Derivation
+from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 from lagrangenet.symbolic.notation import Notation
 from lagrangenet.symbolic.printing import FORMS, check_form
 from lagrangenet.symbolic.styles import named_style
@@ -81,7 +82,7 @@ def _verdict(certificate: Certificate) -> Text:
 
 
 def derivation_text(
-    derivation: Derivation,
+    derivation: Derivation | GraphDerivation,
     form: str,
     format: str,
     depth: int | None = None,
@@ -108,7 +109,7 @@ def derivation_text(
     if format not in FORMATS:
         raise DerivationError(f"unknown format {format!r}; known: {', '.join(FORMATS)}")
     forms = [form]
-    if format == "html":
+    if format == "html" and isinstance(derivation, Derivation):
         forms += [other for other in FORMS if other != check_form(form)]
     shown = document(derivation, forms, named_style(_STYLE_OF[format], notation), depth)
     if format == "latex":

@@ -50,7 +50,23 @@ class Statements:
     def statements(
         self, condition: NetworkCondition, sign: int = 1, ahead: tuple[sp.Indexed, ...] = ()
     ) -> list[Statement]:
-        """Target = Σ parts; ``ahead`` are terms in front, such as the unknown of a residual."""
+        """Target = Σ parts; ``ahead`` are terms in front, such as the unknown of a residual.
+
+        Raises
+        ------
+        DerivationError
+            Naming the condition, if it has no array form.
+        """
+        try:
+            return self._statements(condition, sign, ahead)
+        except DerivationError as error:
+            raise DerivationError(
+                f"({condition.label}) of {condition.wrt!r} has no code: {error}"
+            ) from None
+
+    def _statements(
+        self, condition: NetworkCondition, sign: int, ahead: tuple[sp.Indexed, ...]
+    ) -> list[Statement]:
         name, ranges = str(condition.target.base.label), condition.ranges
         axes = condition.target.indices
         extent = {v: high - low + 1 for v, low, high in ranges}
@@ -59,10 +75,7 @@ class Statements:
         plain = [part for part in every if not part.stores]
         stored = [part for part in every if part.stores]
         if any(part.guards for part in (*plain, *stored)):
-            raise DerivationError(
-                f"({condition.label}) of {condition.wrt!r} holds only for some subscripts, which has "
-                "no array form outside a recurrence"
-            )
+            raise DerivationError("it holds only for some subscripts")
         arrays = self.arrays(extent)
         terms = [arrays.build(e, axes) for e in ahead]
         terms += [self.signed(arrays, part, axes, sign) for part in plain]
@@ -165,7 +178,8 @@ class Statements:
                         shift = sp.expand(index - condition.target.indices[position])
                         if shift.is_Integer and shift != 0:
                             return position, int(shift)
-        raise DerivationError(f"{', '.join(names)} depend on each other at once")
+        listed = ", ".join(map(repr, names))
+        raise DerivationError(f"the states {listed} depend on each other at once")
 
     def step(self, condition: NetworkCondition, position: int, step: sp.Symbol) -> list[Statement]:
         """One condition inside the loop: target[t] = Σ parts, guarded ones in an if."""

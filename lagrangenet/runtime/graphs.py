@@ -240,6 +240,11 @@ class GraphRoutines:
         _finite("Y", labels)
         return labels
 
+    def data(self, inputs: Any, Y: Any) -> tuple[Arrays, Array]:
+        """Inputs and labels as arrays that fit the graph."""
+        _, inputs, labels = self._sample(self.initial(), inputs, Y)
+        return inputs, labels
+
     def _sample(self, theta: Any, inputs: Any, Y: Any) -> tuple[Arrays, Arrays, Array]:
         theta, inputs = self._point(theta, inputs)
         labels = self.labels(Y)
@@ -267,8 +272,7 @@ class GraphRoutines:
         """How many rows there are to look up in."""
         limits = []
         for use in self.problem.uses:
-            entry = use.constraint.entry
-            for local in (a for a in entry.integers if use.names[a] == name):
+            for local in (a for a in use.layer.integers if use.names[a] == name):
                 for equation in use.equations:
                     for e in equation.forward.atoms(sp.Indexed):
                         for axis, index in enumerate(e.indices):

@@ -51,11 +51,11 @@ class KKT:
 
         ∂c/∂x is unit triangular, so it exists at every point and its last P rows are the identity.
         """
-        from scipy.sparse.linalg import splu
+        from scipy.sparse.linalg import spsolve_triangular
 
         m, n = self.jacobian.shape
-        by_states, by_theta = self.jacobian[:, :m].tocsc(), self.jacobian[:, m:].toarray()
-        moved = splu(by_states, permc_spec="NATURAL", diag_pivot_thresh=0.0).solve(-by_theta)
+        by_states, by_theta = self.jacobian[:, :m], self.jacobian[:, m:].toarray()
+        moved = spsolve_triangular(by_states, -by_theta, lower=True, unit_diagonal=True)
         return np.vstack([moved, np.eye(n - m, dtype=by_theta.dtype)])
 
     def reduced_hessian(self) -> Array:

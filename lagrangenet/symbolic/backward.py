@@ -29,7 +29,14 @@ ERROR_OF = {
 _LAMBDAS = (l.lam, l.TANGENTS[l.lam])
 _TITLES = {
     "S2": "derivative of the loss by the output",
-    "T2": "its tangent, at the output",
+    "T2": "tangent of the derivative by the output",
+}
+#: What the elimination of λ gives: by order (S or T) and layers.
+_ELIMINATED = {
+    ("S", "output"): "derivative of the loss at the output",
+    ("S", "hidden"): "backward pass",
+    ("T", "output"): "second-order adjoint of the output",
+    ("T", "hidden"): "second-order adjoint",
 }
 
 
@@ -118,7 +125,7 @@ def _eliminated(
     return replace(
         condition,
         label=", ".join(label for label in labels if label[0] == condition.label[0]),
-        title="backward pass" if layers == "hidden" else "derivative of the loss at the output",
+        title=_ELIMINATED[condition.label[0], layers],
         layers=layers,
         wrt=condition.wrt.xreplace(at),
         unknown=condition.unknown.xreplace(at),

@@ -225,8 +225,10 @@ class _Contraction:
             for r, other in itertools.product(second.args[2:4], factors):
                 if isinstance(other, sp.Indexed) and other.base == l.TANGENTS[l.Z] and other.has(r):
                     fn, (argument,) = self._function(second)
-                    axes = (second.args[1], *(a for a in second.args[2:4] if a != r))
                     args = (self.build(argument, wanted), self.build(other, wanted))
+                    samples = [a for a in args[0].axes if a not in second.args]
+                    matrix = (second.args[1], *(a for a in second.args[2:4] if a != r))
+                    axes = (*samples, *matrix)
                     above.append(t.Call(axes, fn, args))
                     del bound[r]
                     return [e for e in factors if e is not second and e is not other]

@@ -42,7 +42,7 @@ def _curvature(sigma: Bound[Activation], through_value: bool) -> sp.Expr:
         return e + epsilon * matrix.xreplace({f.p: component, f.r: s})
 
     along = matrix.replace(lambda e: isinstance(e, sp.Indexed), moved).diff(epsilon)
-    ranges = {index: (sp.S.One, f.n) for index in (f.p, f.r, s)}
+    ranges = dict.fromkeys((f.p, f.r, s), (sp.S.One, f.n))
     derivative = sp.expand(collapse(along.xreplace({epsilon: sp.S.Zero}), ranges))
     if through_value:
         return derivative

@@ -18,6 +18,7 @@ from lagrangenet.graph import Graph
 from lagrangenet.problem import Problem
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.backward import in_variable
+from lagrangenet.symbolic.blocks import Block, hessian_blocks
 from lagrangenet.symbolic.display import Equation, display, table
 from lagrangenet.symbolic.equations import equation, placed, step
 from lagrangenet.symbolic.graphs.derivation import GraphDerivation
@@ -88,6 +89,16 @@ class Derivation:
         return stationarity(self.tangent_lagrangian)
 
     @property
+    def hessian_blocks(self) -> tuple[Block, ...]:
+        """∂²L/∂u∂v for all pairs of variables, in index form, read off (T0) to (T6)."""
+        return hessian_blocks(self.tangent_lagrangian)
+
+    @property
+    def constraint_jacobian(self) -> tuple[Block, ...]:
+        """∂c/∂v: the blocks in the rows of the multipliers."""
+        return tuple(b for b in self.hessian_blocks if b.rows.base in (l.lam, l.mu))
+
+    @property
     def conditions(self) -> tuple[Condition, ...]:
         """All conditions up to the order of this derivation."""
         return self.stationarity + (self.second_order if self.order == 2 else ())
@@ -120,7 +131,7 @@ class Derivation:
     def steps(self, label: str | None = None) -> tuple[Step, ...]:
         """Every step from L to its conditions, or to one of them, each checked in numbers.
 
-        >>> print(derive().steps("S2")[-1].lines()[0])
+        >>> print(derive().steps("S2")[-1].written())
         λ_ip^N = −(1/M) ∂ℓ(y_i, x_i^N)/∂x_ip^N
         """
         if label is not None:
@@ -160,7 +171,7 @@ class Derivation:
         self, form: str = "index", style: str | Text = "text", depth: int | None = None
     ) -> list[Equation]:
         """Every condition as an equation in its parts; parameters as of :meth:`equations`."""
-        chosen = named_style(style)
+        chosen = self.styled(style)
         notation = chosen.notation
         found = []
         for condition in in_variable(self.conditions, notation.variable):
@@ -176,9 +187,16 @@ class Derivation:
             found.sort(key=lambda row: (row[1].label, row[0]))
         return [row for _, row in found]
 
+    def styled(self, style: str | Text) -> Text:
+        """The style by name; a vector that is overwritten is no notation for the second order."""
+        chosen = named_style(style)
+        if self.order == 1 or chosen.notation.error != "overwritten":
+            return chosen
+        return replace(chosen, notation=replace(chosen.notation, error="derivative"))
+
     def updates(self, form: str = "index", style: str | Text = "text") -> list[Equation]:
         """A step of gradient descent along each ∂L/∂θ: W ← W − η ∂L/∂W."""
-        chosen = named_style(style)
+        chosen = self.styled(style)
         found = []
         for condition in in_variable(self.stationarity, chosen.notation.variable):
             written = equation(condition, form, chosen)
@@ -194,11 +212,10 @@ class Derivation:
         pairs = [(l.Z[at], affine(*at))]
         if self.order == 2:
             pairs.append((l.TANGENTS[l.Z][at], tangent(affine(*at))))
+        titles = ("preactivation", "tangent of the preactivation")
         return [
-            equation(
-                Condition("", "preactivation", z, "all", z - value, z, tidy(value)), form, style
-            )
-            for z, value in pairs
+            equation(Condition("", title, z, "all", z - value, z, tidy(value)), form, style)
+            for title, (z, value) in zip(titles, pairs, strict=False)
         ]
 
     def _holds(self, condition: Condition, layer: int | None) -> bool:

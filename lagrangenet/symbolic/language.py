@@ -35,9 +35,7 @@ mu = sp.IndexedBase("mu", real=True)
 Delta = sp.IndexedBase("Delta", real=True)
 delta = sp.IndexedBase("delta", real=True)
 #: Each variable of the Lagrangian and its tangent v̇, a direction in which it moves.
-TANGENTS = {
-    base: sp.IndexedBase(f"{base.label}_dot", real=True) for base in (X, Z, W, b, lam, mu)
-}
+TANGENTS = {base: sp.IndexedBase(f"{base.label}_dot", real=True) for base in (X, Z, W, b, lam, mu)}
 
 
 def widths_of(base: sp.IndexedBase, layer: sp.Expr) -> tuple[sp.Expr, ...]:
@@ -111,7 +109,7 @@ class Partial(sp.Function):
 
 
 def _chain_rule(f: Any, name: str, order: int, s: Any) -> sp.Expr:
-    """d f = Σ_r ∂f/∂v_r · d v_r, with the derivative of ``order`` that belongs to ``name``."""
+    """Σ_r ∂f/∂v_r · d v_r, the chain rule, with the derivative of ``order`` that belongs to ``name``."""
     *labels, vector, size = f.args
     inner = sp.Dummy("r", integer=True, positive=True)
     change = vector.xreplace({STAR: inner}).diff(s)

@@ -219,6 +219,8 @@ def _parsed(content: bytes, place: str, name: str = "") -> Notation:
         table = tomllib.loads(content.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ProblemError(f"{place} is no TOML: {error}") from None
+    except RecursionError:
+        raise ProblemError(f"{place} is no TOML for this purpose: nested too deeply") from None
     _only(table, {"name", "title", "symbols", *_CHOICES}, place)
     given = {key: table.get(key, default) for key, default in (("name", "own"), ("title", ""))}
     for key, pattern in (("name", _NAME), ("title", _TITLE)):

@@ -83,6 +83,12 @@ def check_form(form: str) -> str:
     return form
 
 
+def in_order(expr: sp.Expr) -> list[sp.Expr]:
+    """The summands of an expression in the order in which they are written."""
+    terms = sorted(sp.Add.make_args(expr), key=_term_rank)
+    return sorted(terms, key=is_negative)
+
+
 class IndexWriter(Writer):
     """Writes SymPy expressions in index notation."""
 

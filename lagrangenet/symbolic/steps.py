@@ -18,9 +18,9 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import Between
 from lagrangenet.symbolic.display import Equation
-from lagrangenet.symbolic.evaluate import World, compiled, evaluated, worlds
+from lagrangenet.symbolic.evaluate import compiled, evaluated
 from lagrangenet.symbolic.lagrangian import Lagrangian, affine
-from lagrangenet.symbolic.printing import terms, text
+from lagrangenet.symbolic.printing import in_order, terms, text
 from lagrangenet.symbolic.stationarity import (
     CONDITIONS,
     TANGENT_CONDITIONS,
@@ -35,6 +35,7 @@ from lagrangenet.symbolic.stationarity import (
 )
 from lagrangenet.symbolic.styles import Text, named_style
 from lagrangenet.symbolic.tangent import TangentLagrangian
+from lagrangenet.symbolic.worlds import World, worlds
 
 #: Largest relative error of a step; below 1 in absolute value: absolute error.
 TOLERANCE = 1e-12
@@ -270,7 +271,7 @@ class _Trace:
     def _vanish(self, now: sp.Expr) -> Step:
         after = tidy(sp.Add(*(self._pending(part) for part in self.stages.surviving)))
         left = sp.Add.make_args(after)
-        bodies = [_body(part) for part in _sorted(sp.Add.make_args(now)) if part not in left]
+        bodies = [_body(part) for part in in_order(now) if part not in left]
         names = ", ".join(f"{{{number}}}" for number in range(1, len(bodies) + 1))
         reason = f"No {{0}} occurs in the sums of {names}: their derivatives are zero."
         return self._step("vanishing summands", reason, now, after, self.wrt, *bodies)
@@ -284,7 +285,9 @@ class _Trace:
             reason = "Every summand is linear in {0}: its factor stays."
             return self._step("product rule", reason, now, after, self.wrt)
         names = " and ".join(f"{{{number}}}" for number in range(len(through)))
-        reason = f"Product rule, and chain rule through {names}."
+        reason = (
+            f"Product rule, and chain rule through {names}; derivatives of entries stay for now."
+        )
         return self._step("chain rule", reason, now, after, *map(sp.Symbol, through))
 
     def _held(self, summand: sp.Expr) -> sp.Expr:
@@ -308,9 +311,11 @@ class _Trace:
     def _collapse(self, now: sp.Expr) -> Step:
         after = abbreviate(tidy(self.stages.collapsed))
         reason = "A Kronecker delta leaves, of the sum over its index, the term where both agree."
-        if after.has(Between):
-            reason += " It is there if that index is in the range of the sum, which {0} says."
-        return self._step("collapse", reason, now, after, *_sorted(after.atoms(Between)))
+        brackets = _sorted(after.atoms(Between))
+        if brackets:
+            names = ", ".join(f"{{{number}}}" for number in range(len(brackets)))
+            reason += f" A bracket is 1 if that index is in the range of its sum, else 0: {names}."
+        return self._step("collapse", reason, now, after, *brackets)
 
     def _decide(self, now: sp.Expr) -> Step:
         after = abbreviate(tidy(self.stages.decided))

@@ -24,9 +24,7 @@ _epsilon = sp.Dummy("epsilon", real=True)
 _NOTHING = t.scalar(0)
 
 
-def tangent(
-    expr: sp.Expr, pairs: Mapping[sp.IndexedBase, sp.IndexedBase] = l.TANGENTS
-) -> sp.Expr:
+def tangent(expr: sp.Expr, pairs: Mapping[sp.IndexedBase, sp.IndexedBase] = l.TANGENTS) -> sp.Expr:
     """d/dε of an expression in which every array v of ``pairs`` is v + ε v̇, at ε = 0.
 
     Parameters
@@ -119,5 +117,3 @@ def without(node: t.Node, names: frozenset[str]) -> t.Node:
 def input_tangent_dropped(node: t.Node) -> t.Node:
     """A tree at a concrete layer without ẋ^0."""
     return without(node, frozenset())
-
-

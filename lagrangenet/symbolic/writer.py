@@ -115,7 +115,7 @@ class Writer:
     ) -> Piece:
         """An array of a layer, with its indices where the notation puts them."""
         base = name.removesuffix("_dot")
-        if name in _STATE_OF and self.notation.error != "symbol":
+        if base in _STATE_OF and self.notation.error != "symbol":
             return self._error(name, layer, sample, components)
         written = tuple(self.scalar(c)[0] for c in components)
         special = {0: "input", self.last: "output"}.get(layer, "") if base == "X" else ""
@@ -157,8 +157,10 @@ class Writer:
             written = tuple(self.scalar(c)[0] for c in components)
             return style.indexed(style.name(name), "", sample, written), ATOM
         level = self.layer(layer) if kind == "layered derivative" else ""
-        above = style.indexed(style.name("ell"), level, sample)
-        below = self.array(_STATE_OF[name], layer, sample, components)[0]
+        base = name.removesuffix("_dot")
+        loss = style.name("ell" + name.removeprefix(base))
+        above = style.indexed(loss, level, sample)
+        below = self.array(_STATE_OF[base], layer, sample, components)[0]
         return style.derivative(above, below), POW if style.stacked else MUL
 
     def function_at(self, name: str, order: int, layer: sp.Expr | None, component: str = "") -> str:

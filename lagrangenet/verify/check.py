@@ -261,15 +261,20 @@ class Block:
     expected: Array
 
 
-def worst(blocks: Iterable[Block], samples: int = 0, absolute: bool = False) -> Finding:
+def worst(
+    blocks: Iterable[Block],
+    samples: int = 0,
+    absolute: bool = False,
+    negligible: float = NEGLIGIBLE,
+) -> Finding:
     """The largest deviation over blocks, each relative to the oracle's largest entry in it.
 
-    Blocks below ``NEGLIGIBLE`` times the largest one are compared on that scale; with ``absolute``
+    Blocks below ``negligible`` times the largest one are compared on that scale; with ``absolute``
     the deviations themselves are compared.
     """
     listed = list(blocks)
     scales = [float(np.max(np.abs(b.expected), initial=0.0)) for b in listed]
-    floor = NEGLIGIBLE * max(scales, default=0.0)
+    floor = negligible * max(scales, default=0.0)
     findings = []
     for block, scale in zip(listed, scales, strict=True):
         unit = 1.0 if absolute else max(scale, floor)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from lagrangenet.errors import DataError
-from lagrangenet.layers import LAYERS, Layer
+from lagrangenet.layers import Layer
 
 Array = NDArray[Any]
 #: An array of copies, a Dual or a plain number: whatever + − * / ** are defined for.
@@ -151,7 +151,7 @@ class Equations(NamedTuple):
     """What a layer's text says, for one choice of options.
 
     ``reads`` are the arrays with a subscript on a right side, ``selections`` the states that are
-    positions of a maximum.
+    positions of a maximum; ``preactivation`` is the array whose σ the last equation is, if it is one.
     """
 
     layer: Layer
@@ -160,6 +160,7 @@ class Equations(NamedTuple):
     lines: tuple[Line, ...]
     reads: frozenset[str]
     selections: frozenset[str]
+    preactivation: str
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -173,19 +174,16 @@ class Equations(NamedTuple):
         return tuple(line.state for line in self.lines)
 
 
-def read(name: str, options: tuple[tuple[str, float], ...] = ()) -> Equations:
-    """The equations of an entry of ``LAYERS``.
+@cache
+def read(layer: Layer, given: tuple[tuple[str, float], ...] = ()) -> Equations:
+    """The equations of a layer.
 
     Examples
     --------
-    >>> read("dense").states
-    ('z', 'y')
+    >>> from lagrangenet.layers import LAYERS
+    >>> read(LAYERS["softmax"].with_axes(0)).states
+    ('c', 'e', 's', 'y')
     """
-    return _read(LAYERS[name], options)
-
-
-@cache
-def _read(layer: Layer, given: tuple[tuple[str, float], ...]) -> Equations:
     options = {**layer.options, **dict(given)}
     text = layer.equations if isinstance(layer.equations, str) else layer.equations(options)
     axes = {name: _axes(inside) for name, inside in _SHAPE.findall(layer.shapes)}
@@ -205,7 +203,9 @@ def _read(layer: Layer, given: tuple[tuple[str, float], ...]) -> Equations:
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name)
     }
     selections = {state for state, tree in trees.items() if _calls(tree, "argmax")}
-    return Equations(layer, options, axes, tuple(lines), frozenset(reads), frozenset(selections))
+    return Equations(
+        layer, options, axes, tuple(lines), frozenset(reads), frozenset(selections), _argument(tree)
+    )
 
 
 def _axes(inside: str) -> tuple[Axis, ...]:
@@ -364,6 +364,13 @@ class _Reader:
         return value
 
 
+def _argument(tree: ast.expr) -> str:
+    """``z`` of ``sigma(z[i,p])``."""
+    if not _calls(tree, "sigma"):
+        return ""
+    return next((n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id != "sigma"), "")
+
+
 def _calls(node: ast.expr, name: str) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
 
@@ -516,7 +523,7 @@ def sizes_of(
 
     Examples
     --------
-    >>> sizes_of(read("dense"), {"x": (3, 2), "W": (4, 2), "b": (4,)}, {})
+    >>> sizes_of(read(LAYERS["dense"].with_axes(0)), {"x": (3, 2), "W": (4, 2), "b": (4,)}, {})
     {'M': 3, 'n': 2, 'm': 4}
     """
     found: dict[str, Any] = {**equations.options, **given}

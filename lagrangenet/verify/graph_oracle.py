@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lagrangenet.errors import DataError
 from lagrangenet.functions import ACTIVATIONS, LOSSES
 from lagrangenet.functions.base import Entry
-from lagrangenet.graph import Constraint, Graph
+from lagrangenet.graph import Constraint, Graph, Use
 from lagrangenet.verify import unlisted
 from lagrangenet.verify.equations import (
     Dual,
@@ -82,13 +82,21 @@ class GraphOracle:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.nodes = tuple(_node(constraint) for constraint in graph.constraints)
+        self.nodes = tuple(_node(use) for use in graph.uses)
         self.constants = frozenset(
             node.names[local] for node in self.nodes for local in _constants(node.equations)
         )
         self.tokens = frozenset(
             node.names[local] for node in self.nodes for local in node.equations.layer.integers
         )
+        #: The entries of a state that a constraint determines: not those at subscript 0.
+        self.within = {
+            node.names[local]: tuple(
+                slice(1 - axis.lower, None) for axis in node.equations.axes[local]
+            )
+            for node in self.nodes
+            for local in node.equations.states
+        }
         self._sigma = {
             c.activation: rule(ACTIVATION_RULES, c.activation, unlisted.activation)
             for c in graph.constraints
@@ -110,17 +118,6 @@ class GraphOracle:
         chosen.append((LOSS_RULES, LOSSES[self.graph.loss.name]))
         by_cases = (sp.Abs, sp.Piecewise, sp.Max, sp.Min, sp.sign, sp.Heaviside)
         return all(entry.name in table or not entry.expr.has(*by_cases) for table, entry in chosen)
-
-    def determined(self, name: str, shape: tuple[int, ...]) -> Array:
-        """Which entries of a state a constraint determines: not those at subscript 0."""
-        mask = np.ones(shape, dtype=bool)
-        for node in self.nodes:
-            for local in node.equations.states:
-                if node.names[local] == name:
-                    for j, axis in enumerate(node.equations.axes[local]):
-                        if axis.lower < 1:
-                            mask.swapaxes(0, j)[0] = False
-        return mask
 
     # -- values ----------------------------------------------------------------------------------
 
@@ -146,20 +143,19 @@ class GraphOracle:
     def multipliers(self, point: Point) -> dict[str, Array]:
         """λ = −dJ/dε where x = f(x, θ) + ε: what the multiplier of a constraint says.
 
-        The entry of a constant state, on which the output does not depend, is zero; selections
-        (argmax) have none.
+        A constant state has none, and neither has an entry that no constraint determines.
         """
         theta, zero = _numbers(point.theta), self.forward(point.theta, point.inputs)
         shifts = {name: np.zeros_like(x) for name, x in zero.items() if name not in self.constants}
         found = self._derivatives(lambda shift: self._reduced(theta, point, shift), shifts)
-        return {name: -slope for name, slope in found.items()}
+        return {name: -slope[self.within[name]] for name, slope in found.items()}
 
     def residuals(self, point: Point, states: Arrays, multipliers: Arrays) -> dict[str, Array]:
         """∂L/∂v for every multiplier (``lambda_x1``), state that has one, and parameter."""
         theta, data, x = _numbers(point.theta), self._data(point.inputs), _numbers(states)
         right = self._right_sides(theta, data, x)
         free = {name: states[name] for name in states if name not in self.constants}
-        found = {f"lambda_{n}": np.asarray(x) - _floats(right[n]) for n, x in free.items()}
+        found = {f"lambda_{n}": (a - _floats(right[n]))[self.within[n]] for n, a in free.items()}
 
         def by_state(moved: dict[str, Array]) -> Number:
             return self._whole(theta, x | moved, multipliers, point)
@@ -167,7 +163,8 @@ class GraphOracle:
         def by_theta(moved: dict[str, Array]) -> Number:
             return self._whole(moved, x, multipliers, point)
 
-        return found | self._derivatives(by_state, free) | self._derivatives(by_theta, point.theta)
+        slopes = {n: a[self.within[n]] for n, a in self._derivatives(by_state, free).items()}
+        return found | slopes | self._derivatives(by_theta, point.theta)
 
     def constraint_jacobian(
         self, point: Point, states: Arrays
@@ -216,22 +213,38 @@ class GraphOracle:
         return batch.named(np.imag(batch.spread(slope)) / STEP)
 
     def gauss_newton_product(self, point: Point, direction: Arrays) -> dict[str, Array]:
-        """Jᵀ (∂²ℓ/∂x²) J v / M with J = ∂output/∂θ, plus the regularizer's second derivative."""
+        """Jᵀ (∂²ℓ/∂x²) J v / M with J = ∂x/∂θ, plus the regularizer's second derivative.
+
+        x is the output; for cross-entropy of softmax it is the preactivation z, as in the
+        generalized Gauss-Newton matrix: ∂ℓ/∂z = Σy · softmax(z) − y.
+        """
         self._need_complex()
         batch = _Batch(point.theta, dual=True)
-        x = self._states(batch.numbers, self._data(point.inputs))[self.graph.output]
-        value = _floats(x)
-        slope = batch.slopes(x)
-        moved = value + 1j * STEP * (slope @ np.concatenate([np.ravel(direction[n])
-                                                             for n in point.theta]))  # fmt: skip
-        rows = np.asarray(self._loss.slope(_rows(point.Y), _rows(moved))).reshape(value.shape)
+        name, slope_of = self._curved()
+        known = {
+            **self._data(point.inputs),
+            **self._states(batch.numbers, self._data(point.inputs)),
+        }
+        value, slope = _floats(known[name]), batch.slopes(known[name])
+        along = slope @ np.concatenate([np.ravel(direction[n]) for n in point.theta])
+        rows = slope_of(_rows(point.Y), _rows(value + 1j * STEP * along)).reshape(value.shape)
         curved = np.imag(rows) / STEP / len(value)
         found = batch.named(np.tensordot(curved, slope, axes=curved.ndim))
-        for name in self._penalized(point.theta):
-            w = np.asarray(point.theta[name]) + 1j * STEP * direction[name]
+        for penalized in self._penalized(point.theta):
+            w = np.asarray(point.theta[penalized]) + 1j * STEP * direction[penalized]
             if self._omega is not None:
-                found[name] = found[name] + self._rho * np.imag(self._omega.slope(w)) / STEP
+                more = self._rho * np.imag(self._omega.slope(w)) / STEP
+                found[penalized] = found[penalized] + more
         return found
+
+    def _curved(self) -> tuple[str, Callable[[Array, Array], Array]]:
+        """The array x in which ∂²ℓ/∂x² is taken, and ∂ℓ/∂x."""
+        if self.graph.loss.name != "cross_entropy":
+            return self.graph.output, lambda y, x: np.asarray(self._loss.slope(y, x))
+        softmax = ACTIVATION_RULES["softmax"].value
+        node = next(n for n in self.nodes if n.constraint.state == self.graph.output)
+        z = node.names[node.equations.preactivation]
+        return z, lambda y, x: y.sum(axis=1, keepdims=True) * softmax(x) - y
 
     def _need_complex(self) -> None:
         if not self.continuable:
@@ -258,7 +271,8 @@ class GraphOracle:
         total = self._objective(theta, x[self.graph.output], point.Y)
         for name, lam in multipliers.items():
             if name not in self.constants:
-                total = total + (np.asarray(lam) * (x[name] - right[name])).sum()
+                within = self.within[name]
+                total = total + (np.asarray(lam) * (x[name] - right[name])[within]).sum()
         return total
 
     def _states(
@@ -462,9 +476,10 @@ def _applied(sigma: Rule | None, coupled: bool, vector: list[Number]) -> list[Nu
 # -- names -------------------------------------------------------------------------------------------
 
 
-def _node(constraint: Constraint) -> _Node:
+def _node(use: Use) -> _Node:
     """Local names to those of the graph: ``z`` of the constraint of ``x1`` is ``z_x1``."""
-    equations = read(constraint.layer, constraint.options)
+    constraint = use.constraint
+    equations = read(use.layer, constraint.options)
     *inner, last = equations.states
     names = dict(zip(equations.inputs, constraint.of, strict=True)) | dict(constraint.names)
     names |= {local: f"{local}_{constraint.state}" for local in inner}

@@ -9,10 +9,10 @@ import numpy as np
 
 from lagrangenet.runtime import generate
 from lagrangenet.symbolic.derivation import derive
-from lagrangenet.verify.check import Array, Finding, Inapplicable, Inconclusive, worst
+from lagrangenet.verify.check import Array, Finding, Inapplicable, Inconclusive
 from lagrangenet.verify.graph_oracle import GraphOracle, Point
 from lagrangenet.verify.graph_solutions import LARGEST, GraphSpace, regularized, solve_graph
-from lagrangenet.verify.graph_subject import Arrays, GraphCheck, GraphSubject, blocks
+from lagrangenet.verify.graph_subject import Arrays, GraphCheck, GraphSubject, blocks, worst
 
 
 class GraphSolution(GraphCheck):

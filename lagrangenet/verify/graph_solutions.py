@@ -19,7 +19,7 @@ from lagrangenet.verify.graph_oracle import Arrays, GraphOracle, Point
 #: Variables up to which a solution takes seconds.
 LARGEST = 80
 #: ρ of the L2 term.
-STRENGTH = 0.05
+STRENGTH = 2e-3
 #: Tolerances of a certified solution: ‖c‖∞, and ‖∇_{x,θ} L‖∞ with SciPy's own multipliers.
 FEASIBLE, OPTIMAL = 1e-9, 1e-7
 RUNS, ITERATIONS = 3, 150
@@ -40,7 +40,9 @@ class GraphSpace:
         states = oracle.forward(point.theta, point.inputs)
         self.like = states
         self.names = [name for name in states if name not in oracle.constants]
-        self.free = {n: oracle.determined(n, states[n].shape) for n in self.names}
+        self.free = {n: np.zeros(states[n].shape, dtype=bool) for n in self.names}
+        for n, mask in self.free.items():
+            mask[oracle.within[n]] = True
         self.kept = np.concatenate(
             [*(self.free[n].ravel() for n in self.names),
              *(np.ones(a.size, dtype=bool) for a in point.theta.values())]
@@ -74,10 +76,9 @@ class GraphSpace:
         """Multipliers by state."""
         found, start = {}, 0
         for n in self.names:
-            found[n] = np.zeros(self.like[n].shape)
-            count = int(self.free[n].sum())
-            found[n][self.free[n]] = lam[start : start + count]
-            start += count
+            shape = self.like[n][self.oracle.within[n]].shape
+            end = start + int(np.prod(shape))
+            found[n], start = lam[start:end].reshape(shape), end
         return found
 
     def at(self, v: Array) -> tuple[dict[str, Array], Point]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from lagrangenet.functions import ACTIVATIONS
 from lagrangenet.graph import Graph
+from lagrangenet.verify import check
 from lagrangenet.verify.check import Array, Block, Comparison, Finding, Inapplicable
 from lagrangenet.verify.graph_oracle import GraphOracle, Point
 from lagrangenet.verify.textbook import ACTIVATION_RULES
@@ -113,10 +114,10 @@ class GraphSubject:
             if name in self.oracle.constants:
                 moved[name] = x
                 continue
-            free = self.oracle.determined(name, x.shape)
-            shift = np.where(x == 0, 0.02, 0.1 * x) * rng.random(x.shape)
-            moved[name] = np.where(free, x + shift, x)
-            multipliers[name] = np.where(free, rng.standard_normal(x.shape), 0.0)
+            within = self.oracle.within[name]
+            moved[name] = x.copy()
+            moved[name][within] += (np.where(x == 0, 0.02, 0.1 * x) * rng.random(x.shape))[within]
+            multipliers[name] = rng.standard_normal(x[within].shape)
         return point, moved, multipliers
 
 
@@ -133,6 +134,12 @@ def blocks(label: str, found: Arrays, expected: Arrays, symbol: str = "") -> lis
         Block(f"({label}) {symbol}{name}", found.get(name, missing), np.asarray(array))
         for name, array in expected.items()
     ]
+
+
+#: The largest deviation relative to the largest entry of all blocks. Where a small block is a
+#: difference of large numbers, as the deviations of one component from its own mean, its rounding
+#: is that of the large ones, times what the layers after it make of it.
+worst = partial(check.worst, negligible=1.0)
 
 
 def largest(findings: list[Finding]) -> Finding:

@@ -25,6 +25,7 @@ from lagrangenet.verify.certificate import (
     package_hash,
     source_hash,
 )
+from lagrangenet.verify.check import Comparison
 from lagrangenet.verify.graph_subject import GraphCheck, GraphSubject
 
 
@@ -35,7 +36,7 @@ def verify_graph(
     *,
     seed: int = 0,
     routines: Any | None = None,
-    only: Sequence[type[GraphCheck]] | None = None,
+    only: Sequence[type[Comparison[Any]]] | None = None,
     report: Callable[[str], None] | None = None,
 ) -> Certificate:
     """Derive, generate, and check the code of a graph against its equations.
@@ -61,13 +62,26 @@ def verify_graph(
             "verify checks float64 routines; the float32 ones have the same source: "
             "verify generate(derivation), then use generate(derivation, dtype='float32')"
         )
-    data, labels = code.inputs(inputs), code.labels(Y)
+    if code.problem != graph:
+        raise DataError(f"the routines are for {code.problem}, the graph is {graph}")
+    data, labels = code.data(inputs, Y)
     subject = GraphSubject(graph, code, data, labels, seed, say)
     results = []
     for kind in GraphCheck.registered if only is None else only:
         say(f"{name}: {kind.name}")
         results.append(kind().run(subject))
-    declared = {
+    declared = _declaration(graph, data, labels)
+    return Certificate(
+        {name: declared},
+        seed,
+        environment(),
+        {"lagrangenet": package_hash(), f"{name}/generated": source_hash(code.source)},
+        tuple(results),
+    )
+
+
+def _declaration(graph: Graph, data: Mapping[str, Any], labels: Any) -> dict[str, Any]:
+    return {
         "summary": str(graph),
         "declaration": repr(graph),
         "parameters": graph.size,
@@ -76,10 +90,3 @@ def verify_graph(
             *(np.ascontiguousarray(data[n]) for n in sorted(data)), np.ascontiguousarray(labels)
         ),
     }
-    return Certificate(
-        {name: declared},
-        seed,
-        environment(),
-        {"lagrangenet": package_hash(), f"{name}/generated": source_hash(code.source)},
-        tuple(results),
-    )

@@ -290,6 +290,8 @@ def _reachable(problem: Problem, Y: Array) -> Array:
 def _check_minimizer(problem: Problem, Y: Array) -> None:
     """Biases are not regularized: a class that never, or always, occurs sends one to infinity."""
     loss = problem.loss_entry
+    if not all(entry.differentiable for entry in problem.activations):
+        raise DataError("an activation has jumps, so that J has no gradient and nothing is solved")
     if loss.kinks or not loss.differentiable:
         raise DataError(
             f"loss {problem.loss} has kinks or jumps: its minimizers lie at them, where multipliers "

@@ -20,6 +20,7 @@ from lagrangenet.verify.check import (
 )
 from lagrangenet.verify.curvature import Curvature, unlisted_functions
 from lagrangenet.verify.differences import flatten, kink_distance, unflatten
+from lagrangenet.verify.textbook import Theta
 
 #: Directions along which products are compared, and rows of the Gauss-Newton product.
 DIRECTIONS, ROWS = 3, 64
@@ -168,7 +169,7 @@ class _AtAnyPoint:
     def __init__(self, subject: Subject) -> None:
         self.routines, self.explicit, self.X, self.Y, self.note = subject.written_out
         self.rng = np.random.default_rng(subject.seed + 7)
-        self.theta = self.routines.initial(self.rng)
+        self.theta = _with_biases(self.routines.initial(self.rng), self.rng)
 
     @cached_property
     def states(self) -> tuple[tuple[Array, Array], ...]:
@@ -182,25 +183,46 @@ class _AtAnyPoint:
         drawn = (self.rng.standard_normal(shape) for shape in self.explicit.state_shapes)
         return tuple((lam, lam) for lam in drawn)
 
+    def product(self, direction: Array) -> Array:
+        """∇²L times a direction of (v, λ), by the generated routine."""
+        n = self.explicit.size
+        states, theta = self.explicit.unpack(direction[:n])
+        lam = self.explicit.split(direction[n:])
+        found = self.routines.kkt_product(
+            self.theta, self.X, self.Y, self.states, self.multipliers,
+            theta, tuple((x,) for x in states), tuple((part,) for part in lam),
+        )  # fmt: skip
+        parts = [[layer[1] for layer in found], [a for layer in found for a in layer[2:]],
+                 [layer[0] for layer in found]]  # fmt: skip
+        return np.concatenate([np.ravel(array) for part in parts for array in part])
+
+
+def _with_biases(theta: Theta, rng: np.random.Generator) -> Theta:
+    return tuple((W, 0.3 * rng.standard_normal(b.shape)) for W, b in theta)
+
 
 class SparseBlocks(SecondOrderCheck):
     """The sparse blocks of ∇²L against the Lagrangian written out in scalars."""
 
-    name = "sparse ∂²L/∂v² and ∂c/∂v against the explicit Lagrangian"
+    name = "∂²L/∂v², ∂c/∂v and products with ∇²L against the explicit Lagrangian"
     tolerance = 1e-13
     reason = "relative to the largest entry of each matrix, at any x, λ, θ: rounding"
 
     def measure(self, subject: Subject) -> Finding:
-        """Compare both matrices, dense."""
+        """Compare both matrices, dense, and a product with a direction of all variables."""
         at = _AtAnyPoint(subject)
         kkt = at.routines.kkt_matrix(at.theta, at.X, at.Y, at.states, at.multipliers)
         v = at.explicit.pack([x for _, x in at.states], at.theta)
         lam = [lam for _, lam in at.multipliers]
-        hessian = at.explicit.lagrangian_hessian(v, lam, at.X, at.Y)
+        H = at.explicit.lagrangian_hessian(v, lam, at.X, at.Y)
+        A = at.explicit.jacobian(v, at.X)
+        along = at.rng.standard_normal(sum(A.shape))
+        turned = np.concatenate([H @ along[: len(v)] + A.T @ along[len(v) :], A @ along[: len(v)]])
         return worst(
             [
-                Block("∂²L/∂v²", kkt.hessian.toarray(), hessian),
-                Block("∂c/∂v", kkt.jacobian.toarray(), at.explicit.jacobian(v, at.X)),
+                Block("∂²L/∂v²", kkt.hessian.toarray(), H),
+                Block("∂c/∂v", kkt.jacobian.toarray(), A),
+                Block("∇²L (v̇, λ̇)", at.product(along), turned),
             ]
         )
 
@@ -215,7 +237,8 @@ class ReducedHessian(SecondOrderCheck):
     def measure(self, subject: Subject) -> Finding:
         """Compare with the matrix of Hessian-vector products."""
         routines, explicit, X, Y, _ = subject.written_out
-        theta = routines.initial(np.random.default_rng(subject.seed + 8))
+        rng = np.random.default_rng(subject.seed + 8)
+        theta = _with_biases(routines.initial(rng), rng)
         products = [
             flatten(routines.hessian_product(theta, X, Y, unflatten(unit, theta)))
             for unit in np.eye(explicit.problem.size)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfc
 
-from lagrangenet.errors import DataError
+from lagrangenet.errors import DataError, DerivationError
 from lagrangenet.functions import Choice
 from lagrangenet.problem import Problem
 from lagrangenet.verify import unlisted
@@ -123,7 +123,7 @@ def _no_slope(name: str) -> Callable[..., Array]:
     """The derivative of a function with jumps: none."""
 
     def refused(*_: Any, **__: Any) -> Array:
-        raise DataError(f"{name!r} has jumps and no derivative")
+        raise DerivationError(f"{name!r} has jumps and no derivative")
 
     return refused
 

@@ -16,8 +16,10 @@ from lagrangenet.verify import solution_checks  # noqa: F401
 # isort: on
 
 from lagrangenet.errors import DataError
+from lagrangenet.graph import Graph
 from lagrangenet.problem import Problem
 from lagrangenet.runtime import Routines, generate
+from lagrangenet.runtime.graphs import GraphRoutines
 from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.verify.certificate import (
     Certificate,
@@ -26,27 +28,29 @@ from lagrangenet.verify.certificate import (
     package_hash,
     source_hash,
 )
-from lagrangenet.verify.check import Check, Subject
+from lagrangenet.verify.check import Check, Comparison, Subject
+from lagrangenet.verify.graph_verify import verify_graph
 
 
 def verify(
-    problem: Problem,
+    problem: Problem | Graph,
     X: Any,
     Y: Any,
     *,
     seed: int = 0,
-    routines: Routines | None = None,
-    only: Sequence[type[Check]] | None = None,
+    routines: Routines | GraphRoutines | None = None,
+    only: Sequence[type[Comparison[Any]]] | None = None,
     report: Callable[[str], None] | None = None,
 ) -> Certificate:
     """Derive, generate, and check symbols, code and numbers against each other.
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or Graph
         The declaration.
     X, Y : array_like, shapes (M, n_0) and (M, n_N)
-        Data.
+        Data. For a graph X is a mapping of arrays by name, Y has the shape of the output; the checks
+        are those of :mod:`lagrangenet.verify.graph_checks`, at a few of the samples.
     seed : int
         Of every random choice.
     routines : Routines, optional
@@ -74,11 +78,15 @@ def verify(
     >>> certificate.verdict
     'agree'
     """
+    if isinstance(problem, Graph):
+        return verify_graph(problem, X, Y, seed=seed, routines=routines, only=only, report=report)
     say = report or (lambda _: None)
     named = problem if problem.name else replace(problem, name="problem")
     say(f"{named.name}: deriving and generating")
     derivation = Derivation(named, order=2)
     code = generate(derivation) if routines is None else routines
+    if not isinstance(code, Routines):
+        raise DataError(f"the routines are for {code.problem}, the problem is {problem}")
     _check_code(problem, code)
     code = Routines(named, code.source)
     inputs, labels = code.inputs(X), code.labels(Y)

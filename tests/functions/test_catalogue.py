@@ -46,8 +46,12 @@ def bound(entry, expr):
 
 
 def digits(expr):
-    """A number to 40 digits at least, also of log(1 + 1e-65); log(e^a + e^b) by definition."""
-    return expr.replace(logaddexp, lambda a, b: sp.log(sp.exp(a) + sp.exp(b))).evalf(120, maxn=20000)
+    """A number to 40 digits at least, also of log(1 + 1e-65) and 1 + erf(-70)."""
+    return (
+        expr.replace(logaddexp, lambda a, b: sp.log(sp.exp(a) + sp.exp(b)))
+        .replace(sp.erf, lambda a: sp.erfc(-a) - 1)
+        .evalf(120)
+    )
 
 
 def at_vector(expr, size, shift=None):

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from lagrangenet import L2, Dense, Problem, derive
+from lagrangenet import L2, Constraint, Dense, DerivationError, Problem, derive
 from lagrangenet.report import html
 from lagrangenet.report.document import document
 from lagrangenet.report.terminal import derivation_text
@@ -74,6 +74,29 @@ def test_the_page_shows_problem_lagrangian_every_form_and_the_symbols():
     assert labels.count("(S2)") == len(FORMS)
     assert list(root.iter("li"))[-1].find(f"{NAMESPACE}math") is not None
     assert "strength of the regularizer" in page
+
+
+def test_a_graph_has_a_page_and_a_notebook_table():
+    graph = Problem.graph(
+        inputs={"x0": 4},
+        constraints=[
+            Constraint("x1", "dense", "x0", m=3, activation="tanh"),
+            Constraint("x2", "dense", "x1", m=3, activation="softmax"),
+            Constraint("x3", "add", ["x1", "x2"]),
+        ],
+        output="x3",
+        loss="squared_error",
+        regularizer=L2(0.1),
+    )
+    derivation = derive(graph, order=2)
+    for markup in (derivation_text(derivation, "index", "html"), derivation._repr_html_()):
+        found = formulas(markup)
+        assert len(found) > len(derivation.stationarity)
+        for formula in found:
+            check_mathml(formula)
+    assert "softmax for x2" in derivation_text(derivation, "index", "html")
+    with pytest.raises(DerivationError, match="index form, not in 'vec' form"):
+        derivation_text(derivation, "vec", "html")
 
 
 def test_words_are_escaped():

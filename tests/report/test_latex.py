@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from lagrangenet import L2, Dense, Problem, derive
+from lagrangenet import L2, Constraint, Dense, Problem, derive
 from lagrangenet.report.latex import escaped
 from lagrangenet.report.terminal import derivation_text
 from lagrangenet.symbolic.notation import Notation, names
@@ -56,6 +56,21 @@ def test_the_document_compiles_in_every_form(name, form, order, tmp_path):
     for depth in (None, 3):
         log = compiled(tmp_path, derivation_text(derivation, form, "latex", depth, notation))
         assert "Overfull" not in log
+
+
+@needs_tex
+def test_the_document_of_a_graph_compiles(tmp_path):
+    graph = Problem.graph(
+        inputs={"x0": 4},
+        constraints=[
+            Constraint("x1", "dense", "x0", m=3, activation="tanh", W="w"),
+            Constraint("x2", "dense", "x1", m=3, activation="softmax"),
+        ],
+        output="x2",
+        loss="squared_error",
+    )
+    log = compiled(tmp_path, derivation_text(derive(graph, order=2), "index", "latex"))
+    assert "Overfull" not in log
 
 
 @needs_tex

@@ -100,7 +100,8 @@ def test_kkt_product_is_written_through_values_of_its_own():
     """Away from feasible points x^k is not σ^k(z^k)."""
     text = code(chain([2, 3, 1], "tanh"), "kkt_product")
     assert "S1 = np.tanh(Z1) " in text
-    assert "mu1 = lam1 * (1 - S1**2) " in text
+    assert "mudot1 = (1 - S1**2) * (lamdot1 - 2 * lam1 * S1 * Zdot1)" in text
+    assert "mu1 =" not in text  # x⁰ does not move
     assert "t_lam1 = Xdot1 - Sdot1 " in text
     assert "S1 = relu(Z1)" not in code(chain([2, 3, 1], "relu"), "kkt_product")
 

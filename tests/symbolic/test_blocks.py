@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
+from lagrangenet import chain, derive
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.blocks import hessian_blocks, j, r, s
 from lagrangenet.symbolic.lagrangian import Lagrangian
@@ -38,6 +39,19 @@ def test_multipliers_enter_linearly():
     for splitting in ("activation", "preactivation"):
         assert not named(splitting, l.lam, l.lam)
         assert not named(splitting, l.mu, l.lam)
+
+
+def test_blocks_of_a_derivation():
+    derivation = derive(chain([2, 3, 1]), order=2)
+    pairs = {(b.rows.base, b.columns.base) for b in derivation.hessian_blocks}
+    variables = (l.X, l.W, l.b)
+    assert pairs == {(u, v) for u in variables for v in variables} | {
+        pair for v in variables for pair in ((l.lam, v), (v, l.lam))
+    }
+    assert {b.rows.base for b in derivation.constraint_jacobian} == {l.lam}
+    assert {b.columns.base for b in derivation.constraint_jacobian} == set(variables)
+    lifted = derivation.split("preactivation").constraint_jacobian
+    assert {b.rows.base for b in lifted} == {l.lam, l.mu}
 
 
 def test_a_block_prints():

@@ -8,8 +8,9 @@ import sympy as sp
 
 from lagrangenet.errors import DerivationError
 from lagrangenet.symbolic import language as l
-from lagrangenet.symbolic.evaluate import World, value, worlds
+from lagrangenet.symbolic.evaluate import value
 from lagrangenet.symbolic.lagrangian import Lagrangian
+from lagrangenet.symbolic.worlds import World, worlds
 from tests.symbolic.world import World as OtherWorld
 
 KINDS = (l.COMPONENTWISE, l.COUPLED)

@@ -74,6 +74,12 @@ def test_the_layers_of_the_slides_are_written_out_backwards():
     assert [e for label, _, e in shown if label == "S3"] == ["g ← W^(2)ᵀ g"]
 
 
+def test_nothing_is_overwritten_where_the_second_order_needs_it():
+    shown = rows("goodfellow", "matrix", order=2)
+    assert shown["S3"] == "∂L/∂h^(k−1) = W^(k)ᵀ (∂L/∂a^(k))"
+    assert shown["T3"] == "∂L̇/∂h^(k−1) = W^(k)ᵀ (∂L̇/∂a^(k)) + Ẇ^(k)ᵀ (∂L/∂a^(k))"
+
+
 def test_the_delta_rule_is_that_of_its_source():
     shown = rows("delta-rule", "index")
     assert shown["S3, S4"] == "δ_lj = A′(Z_lj) Σ_{p=1}^{h_{l+1}} ω_{(l+1)p,lj} δ_{(l+1)p}"
@@ -390,6 +396,7 @@ BAD = {
     "HTML in LaTeX": (SYMBOL.format("['x', '<b>']"), "no symbol in LaTeX"),
     "no TOML": ("X == 1", "is no TOML"),
     "no UTF-8": (b"\xff\xfe", "is no TOML"),
+    "nested deeply": ("a = " + "[" * 30_000, "nested too deeply|is no TOML"),
     "too large": ("#" * 70_000, "larger than 65536 bytes"),
 }
 

@@ -1,5 +1,8 @@
 """The checks of the second order agree with the generated code and see mistakes in it."""
 
+import re
+import warnings
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ from lagrangenet import L2, Dense, Problem, chain, derive, generate, verify
 from lagrangenet.runtime import Routines
 from lagrangenet.verify.check import Check
 from lagrangenet.verify.curvature import Curvature, unlisted_functions
+from tests.mutants import mutants
 
 KINDS = {k.__name__: k for k in Check.registered if k.__module__.endswith("second_order_checks")}
 SMOOTH = chain([2, 3, 2], "tanh", "squared_error", regularizer=L2(0.1), name="smooth")
@@ -68,6 +72,40 @@ def test_every_check_has_its_mistake():
 def test_code_of_the_first_order_has_nothing_to_check(kind):
     result = check(kind, SMOOTH, generate(derive(SMOOTH)))
     assert (result.verdict, result.note) == ("inapplicable", "the code is of the first order")
+
+
+# -- mutants ---------------------------------------------------------------------------------------
+
+#: The same program: the transpose of a vector, and the two arrays of one batch.
+EQUIVALENT = re.compile(r"bdot\d\.T\b|M = Y\.shape\[0\]")
+
+
+def survivors(chosen):
+    """Mutants of the routines of the second order that no check sees."""
+    problem = chain([2, 3, 2], "tanh", output="sigmoid", regularizer=L2(0.01), name="mutants")
+    source = generate(derive(problem, order=2)).source
+    start = source[: source.index("def tangent(")].count("\n")
+    listed = [m for m in mutants(source) if m.line > start and not EQUIVALENT.search(m.description)]
+    X, Y = np.random.default_rng(3).normal(size=(2, 5, 2))
+    for mutant in chosen(listed):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Python warns of `1(x)`; whatever raises is seen
+            routines = Routines(problem, mutant.source)
+            found = verify(problem, X, Y, routines=routines, only=list(KINDS.values()))
+        if found.agrees:
+            yield mutant.description
+
+
+def test_a_sample_of_mutants_disagrees():
+    def sample(listed):
+        return [listed[j] for j in np.random.default_rng(0).choice(len(listed), 25, replace=False)]
+
+    assert not list(survivors(sample))
+
+
+@pytest.mark.slow
+def test_all_mutants_disagree():
+    assert not list(survivors(list))
 
 
 # -- the oracle ------------------------------------------------------------------------------------

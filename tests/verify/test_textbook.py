@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from lagrangenet.errors import DataError
+from lagrangenet.errors import DataError, DerivationError
 from lagrangenet.functions import ACTIVATIONS, REGULARIZERS, Activation
 from lagrangenet.functions import LOSSES as LOSS_ENTRIES
 from lagrangenet.functions.base import Z, n, p, r, z
@@ -142,7 +142,7 @@ def test_loss_tables_agree_with_the_declared_expressions(name):
     if LOSS_ENTRIES[name].differentiable:
         np.testing.assert_allclose(rule.slope(y, x, **named), slope(y, x), rtol=2e-15)
     else:
-        with pytest.raises(DataError, match="no derivative"):
+        with pytest.raises(DerivationError, match="no derivative"):
             rule.slope(y, x)
 
 

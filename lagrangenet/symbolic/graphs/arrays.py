@@ -240,6 +240,8 @@ class Arrays:
             choice = self.choice(str(expr.args[0]))
             node = self.build(expr.args[-1], wanted)
             return t.Call(node.axes, Fn(choice.name), (node, *_parameters(choice)))
+        if expr.is_Symbol:
+            raise DerivationError(f"the index {expr.name} is used as a value")
         if isinstance(expr, sp.Piecewise):
             expr = l.cases(expr)
         name, arguments = function_name(expr)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from lagrangenet.errors import DerivationError
 from lagrangenet.graph import Graph
+from lagrangenet.symbolic.display import Equation, display, table
 from lagrangenet.symbolic.graphs.network import Network, NetworkCondition, network
-from lagrangenet.symbolic.graphs.writing import lagrangian_equation, title, written
+from lagrangenet.symbolic.graphs.writing import equation, lagrangian_equation
 from lagrangenet.symbolic.styles import Text, named_style
 
 
@@ -24,9 +26,15 @@ class GraphDerivation:
     Examples
     --------
     >>> from lagrangenet.graph import Constraint
-    >>> graph = Graph({"x": 2}, [Constraint("y", "affine", "x", m=1)])
+    >>> graph = Graph({"x0": 2}, [Constraint("x1", "affine", "x0", m=1)])
     >>> print(GraphDerivation(graph))
-    L = (1/M) Σ_{i=1}^{M} ℓ(y_i, y_i) + Σ_{i=1}^{M} Σ_{p=1}^{m_y} λ^y_{i,p} (y_{i,p} − …)
+    L = (1/M) Σ_{i=1}^{M} ℓ(y_i, x_i¹)
+        + Σ_{i=1}^{M} Σ_{p=1}^{m^{x1}} λ_ip^{x1} (x_ip¹ − (Σ_{q=1}^{n^{x0}} W_pq^{x1} x_iq⁰ + b_p^{x1}))
+    <BLANKLINE>
+    (S1)  x_ip¹ = Σ_{q=1}^{n^{x0}} W_pq^{x1} x_iq⁰ + b_p^{x1}
+    (S2)  λ_ip^{x1} = −(1/M) ∂ℓ(y_i, x_i¹)/∂x_ip¹
+    (S5)  ∂L/∂W_pq^{x1} = −Σ_{i=1}^{M} λ_ip^{x1} x_iq⁰
+    (S5)  ∂L/∂b_p^{x1} = −Σ_{i=1}^{M} λ_ip^{x1}
     """
 
     problem: Graph
@@ -47,14 +55,35 @@ class GraphDerivation:
         self, form: str = "index", style: str | Text = "text", depth: int | None = None
     ) -> list[tuple[str, str, str]]:
         """Every condition as (label, meaning, equation)."""
+        rows = self.written(form, style)
+        return [(row.label, row.title, str(row)) for row in rows]
+
+    def written(self, form: str = "index", style: str | Text = "text") -> list[Equation]:
+        """Every condition as an equation in its parts; a graph has the index form only.
+
+        Raises
+        ------
+        DerivationError
+            For another form.
+        """
+        if form != "index":
+            raise DerivationError(f"a graph is written in index form, not in {form!r} form")
         chosen = named_style(style)
-        return [(c.label, f"{title(c)}, {c.wrt}", written(c, chosen)) for c in self.stationarity]
+        return [equation(condition, chosen) for condition in self.stationarity]
+
+    def lagrangian(self, style: str | Text = "text") -> Equation:
+        """L as an equation in its parts."""
+        return lagrangian_equation(self.network, named_style(style))
 
     def __str__(self) -> str:
         rows = [f"({label})  {equation}" for label, _, equation in self.equations()]
-        return "\n".join([lagrangian_equation(self.network, named_style("text")), "", *rows])
+        return "\n".join([str(self.lagrangian()), "", *rows])
 
     def _repr_latex_(self) -> str:
-        rows = [lagrangian_equation(self.network, named_style("latex"))]
+        rows = [str(self.lagrangian("latex"))]
         rows += [equation for _, _, equation in self.equations("index", "latex")]
         return "$$\\begin{gathered}" + r"\\ ".join(rows) + "\\end{gathered}$$"
+
+    def _repr_html_(self) -> str:
+        shown = display(self.lagrangian("mathml"))
+        return f"<div>{shown}{table(self.written('index', 'mathml'))}</div>"

@@ -109,7 +109,7 @@ class Network:
         return frozenset(
             use.names[name]
             for use in self.graph.uses
-            for name in pieces.constant_states(use.constraint.entry, use.constraint.options)
+            for name in pieces.constant_states(use.layer, use.constraint.options)
         )
 
     @cached_property
@@ -168,7 +168,7 @@ class Network:
         for use in self.graph.uses:
             rename = self._renaming(use)
             for contribution in pieces.contributions(
-                use.constraint.entry, use.constraint.options, _coupled(use), order, self.store
+                use.layer, use.constraint.options, _coupled(use), order, self.store
             ):
                 wrt = rename(contribution.wrt)
                 name = str(wrt.base.label)
@@ -243,7 +243,7 @@ class Network:
         """Weights: parameters with two or more axes; with biases, all."""
         if self.graph.regularizer is None:
             return ()
-        everything = bool(getattr(self.graph.regularizer, "biases", False))
+        everything = bool(dict(self.graph.regularizer.parameters).get("biases", False))
         shapes = self.graph.shapes
         return tuple(n for n in self.graph.parameters if everything or len(shapes[n]) > 1)
 

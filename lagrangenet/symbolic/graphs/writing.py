@@ -11,6 +11,7 @@ import sympy as sp
 from lagrangenet.graph import Graph
 from lagrangenet.layers.equation import ArgLargest, Largest
 from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic.display import Equation
 from lagrangenet.symbolic.graphs.network import LABELS, Network, NetworkCondition, network
 from lagrangenet.symbolic.graphs.pieces import multiplier
 from lagrangenet.symbolic.printing import IndexWriter
@@ -36,7 +37,7 @@ class GraphWriter(IndexWriter):
     def scalar(self, expr: sp.Expr) -> Piece:
         """Sizes, indices and what is computed from them."""
         if isinstance(expr, sp.floor):
-            return self.style.function("floor", [self.scalar(expr.args[0])[0]]), ATOM
+            return self.style.function(self.style.word("floor"), [self.scalar(expr.args[0])[0]]), ATOM
         if expr.is_Symbol and "_" in expr.name:
             base, _, of = expr.name.partition("_")
             return self.style.script(self.style.name(base), "", self._word(of)), ATOM
@@ -157,18 +158,23 @@ def formulas(graph: Graph) -> Mapping[tuple[str, str], str]:
 
 
 def written(condition: NetworkCondition, style: Text) -> str:
-    """A condition, solved for its unknown if it has one, as an equation."""
+    """A condition, solved for its unknown if it has one, as an equation in one line."""
+    return str(equation(condition, style))
+
+
+def equation(condition: NetworkCondition, style: Text) -> Equation:
+    """A condition as an equation in its parts."""
     right, free = _readable(condition.expr, condition.target.indices)
     writer = GraphWriter(style)
     target = sp.IndexedBase(condition.wrt, real=True)[free]
     name = str(condition.target.base.label)
-    if condition.label == "S5":
-        head = style.derivative("L", writer.write(target)[0])
-    elif condition.label == "T5":
-        head = style.derivative(style.dotted("L"), writer.write(target)[0])
+    if condition.label in {"S5", "T5"}:
+        of = style.name("lagrangian" if condition.label == "S5" else "lagrangian_dot")
+        head = style.derivative(of, writer.write(target)[0])
     else:
         head = writer.write(sp.IndexedBase(name, real=True)[free])[0]
-    return f"{head} = {writer.write(right)[0]}"
+    meaning = f"{title(condition)}, {condition.wrt}"
+    return Equation(condition.label, meaning, head, "=", tuple(writer.terms(right)), style)
 
 
 def title(condition: NetworkCondition) -> str:
@@ -176,7 +182,7 @@ def title(condition: NetworkCondition) -> str:
     return _TITLES[condition.label]
 
 
-def lagrangian_equation(network: Network, style: Text) -> str:
+def lagrangian_equation(network: Network, style: Text) -> Equation:
     """L = J + Σ λ (x − f(x, θ)), constraint by constraint."""
     writer = GraphWriter(style)
     rows = [writer.write(network.loss)[0]]
@@ -202,4 +208,5 @@ def lagrangian_equation(network: Network, style: Text) -> str:
             index, first, last = (writer.scalar(e)[0] for e in (v, low, high))
             body = style.total(index, first, last, body)
         rows.append(body)
-    return "L = " + " + ".join(rows)
+    terms = (rows[0], *(f"{style.plus} {row}" for row in rows[1:]))
+    return Equation("", "Lagrangian", style.name("lagrangian"), "=", terms, style)

@@ -1,0 +1,156 @@
+"""Every activation with every loss and every regularizer that is defined, against the oracles.
+
+The fast run compares gradients at one point, regularizers taken in turn. The slow run makes every
+combination, hidden and at the output, and passes each through all checks but SciPy's solutions.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from lagrangenet import (
+    ACTIVATIONS,
+    LOSSES,
+    REGULARIZERS,
+    Dense,
+    DerivationError,
+    Problem,
+    chain,
+    derive,
+    generate,
+    verify,
+)
+from lagrangenet.verify.check import Check
+from lagrangenet.verify.textbook import Textbook
+from tests.problems import TRAINED, case, fits, flat, relative_error
+
+REGULARIZED = [
+    None,
+    REGULARIZERS["L2"](0.05),
+    REGULARIZERS["L2"](0.05, biases=True),
+    REGULARIZERS["L1"](0.02),
+    REGULARIZERS["L1"](0.02, biases=True),
+    REGULARIZERS["elastic_net"](l1=0.01, l2=0.03),
+    REGULARIZERS["elastic_net"](l1=0.01, l2=0.03, strength=0.5, biases=True),
+]
+TRAINABLE = [name for name in sorted(LOSSES) if LOSSES[name].differentiable]
+WEIGHTS = [(), (1.0, 3.0)]
+PAIRS = list(itertools.product(TRAINED, TRAINABLE))
+
+
+def hidden(activation, loss, regularizer, weights=()):
+    return chain([2, 3, 2], activation, loss, regularizer=regularizer, class_weights=weights)
+
+
+def output(activation, loss, regularizer, weights=()):
+    layers = [Dense(3, "tanh"), Dense(2, activation)]
+    return Problem(2, layers, loss, regularizer, class_weights=weights)
+
+
+def assert_gradient(problem, seed):
+    _, theta, X, Y = case(problem, samples=4, seed=seed)
+    value, gradient = generate(derive(problem)).value_and_grad(theta, X, Y)
+    book = Textbook(problem)
+    assert value == pytest.approx(float(book.loss(theta, X, Y)), rel=1e-13)
+    assert relative_error(flat(gradient), flat(book.gradient(theta, X, Y))) <= 1e-13
+
+
+@pytest.mark.parametrize(("activation", "loss"), PAIRS)
+def test_gradients_of_every_activation_with_every_loss(activation, loss):
+    turn = PAIRS.index((activation, loss))
+    regularizer, weights = REGULARIZED[turn % len(REGULARIZED)], WEIGHTS[turn % 2]
+    if fits(activation, loss):
+        assert_gradient(output(activation, loss, regularizer, weights), turn)
+    else:
+        assert_gradient(hidden(activation, loss, regularizer, weights), turn)
+
+
+@pytest.mark.parametrize("loss", TRAINABLE)
+@pytest.mark.parametrize("regularizer", REGULARIZED, ids=str)
+def test_gradients_of_every_loss_with_every_regularizer(loss, regularizer):
+    assert_gradient(hidden("tanh", loss, regularizer), 0)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_types_are_kept_and_saturation_is_finite(activation, dtype):
+    """All routines at |z| = 1e4, with floating-point errors raised."""
+    code = generate(
+        derive(chain([2, 3, 2], activation, regularizer=REGULARIZERS["L1"](0.1))), dtype
+    )
+    rng = np.random.default_rng(3)
+    (W, _), second = code.initial(rng)
+    theta = ((W, np.array([1e4, -1e4, 0.0], dtype)), second)
+    X, Y = rng.normal(size=(5, 2)).astype(dtype), rng.normal(size=(5, 2)).astype(dtype)
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        leaves = [*flat_list(code.forward(theta, X))]
+        if ACTIVATIONS[activation].differentiable:
+            leaves += flat_list(code.gradient(theta, X, Y))
+        assert np.isfinite(code.loss(theta, X, Y))
+    assert {leaf.dtype for leaf in leaves} == {np.dtype(dtype)}
+    assert all(np.isfinite(leaf).all() for leaf in leaves)
+
+
+def flat_list(layers):
+    return [leaf for layer in layers for leaf in layer]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("threshold", 0), ("sign", 0), ("zero_one", 1)])
+def test_functions_with_jumps_are_evaluated_and_not_differentiated(name, kind):
+    problem = hidden("tanh", name, None) if kind else hidden(name, "squared_error", None)
+    code = generate(derive(problem, order=2))
+    _, theta, X, Y = case(problem)
+    assert code.loss(theta, X, Y) == pytest.approx(Textbook(problem).loss(theta, X, Y), rel=1e-14)
+    states = code.forward(theta, X)
+    place = f"loss {name!r}" if kind else f"layer 1: activation {name!r}"
+    for call in (
+        lambda: code.gradient(theta, X, Y),
+        lambda: code.value_and_grad(theta, X, Y),
+        lambda: code.backward(theta, states, Y),
+        lambda: code.residuals(theta, X, Y, states, states),
+        lambda: code.hessian_product(theta, X, Y, theta),
+        lambda: code.gauss_newton_product(theta, X, Y, theta),
+    ):
+        with pytest.raises(DerivationError, match=f"{place} jumps and has no derivative.*; use "):
+            call()
+    certificate = verify(problem, X, Y)
+    assert certificate.verdict == "agree"
+    assert sum(check.verdict == "agree" for check in certificate.checks) >= 2
+
+
+def test_class_weights_against_torch():
+    torch = pytest.importorskip("torch")
+    problem = chain([2, 4, 3], "tanh", "cross_entropy", class_weights=(1.0, 2.0, 5.0))
+    _, theta, X, _ = case(problem, samples=7)
+    classes = np.arange(7) % 3
+    leaves = [[torch.tensor(part, requires_grad=True) for part in pair] for pair in theta]
+    (W1, b1), (W2, b2) = leaves
+    logits = torch.tanh(torch.tensor(X) @ W1.T + b1) @ W2.T + b2
+    weights = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+    criterion = torch.nn.CrossEntropyLoss(weight=weights, reduction="sum")
+    total = criterion(logits, torch.tensor(classes)) / 7
+    total.backward()
+    value, gradient = generate(derive(problem)).value_and_grad(theta, X, np.eye(3)[classes])
+    assert value == pytest.approx(total.item(), rel=1e-14)
+    expected = [[part.grad.numpy() for part in pair] for pair in leaves]
+    assert relative_error(flat(gradient), flat(expected)) <= 1e-14
+
+
+def every_combination():
+    for regularizer, weights in itertools.product(REGULARIZED, WEIGHTS):
+        for activation, loss in PAIRS:
+            yield hidden(activation, loss, regularizer, weights)
+            if fits(activation, loss):
+                yield output(activation, loss, regularizer, weights)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(28))
+def test_every_combination_passes_the_checks(part):
+    """First and second order; SciPy's solutions are for problems with a minimizer."""
+    checks = [check for check in Check.registered if "solutions" not in check.name]
+    for problem in itertools.islice(every_combination(), part, None, 28):
+        _, _, X, Y = case(problem, samples=6, seed=part)
+        certificate = verify(problem, X, Y, only=checks)
+        assert certificate.verdict == "agree", f"{problem}\n{certificate}"
