@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -23,12 +23,15 @@ from lagrangenet.errors import DataError, LagrangenetError, ProblemError
 from lagrangenet.experiments import DATASETS
 from lagrangenet.experiments.case import case_arrays, case_data, case_depth, case_problem, example
 from lagrangenet.functions import ACTIVATIONS, LOSSES
+from lagrangenet.graph import Graph
 from lagrangenet.problem import Problem
 from lagrangenet.report.plots import save_certificate_plot
 from lagrangenet.report.steps import steps_text
 from lagrangenet.report.terminal import certificate_view, derivation_json, derivation_text
 from lagrangenet.runtime import generate as generate_routines
+from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.symbolic.derivation import derive as derive_problem
+from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 from lagrangenet.symbolic.notation import Notation, names
 from lagrangenet.verify import Certificate
 from lagrangenet.verify import verify as verify_problem
@@ -147,6 +150,7 @@ def verify(
     XOR's). A network without data is checked on random numbers.
     """
     options = (problem, layers, activation, output, loss, l2, dataset, data, target)
+    cases: list[tuple[Problem | Graph, Any, Any]]
     if any(option is not None for option in options):
         source = case_data(dataset, data, target)
         declared = case_problem(problem, layers, activation, output, loss, l2, source)
@@ -224,10 +228,15 @@ def derive(
     written = None if depth == "N" else case_depth(depth, declared)
     chosen = Notation.choose(notation).with_variable(variable)
     split = splitting or ("preactivation" if chosen.variable == "delta" else chosen.splitting)
-    derivation = derive_problem(
-        declared, "activation" if split == "activation" else "preactivation", order
-    )
-    if steps or condition is not None:
+    derivation: Derivation | GraphDerivation
+    if isinstance(declared, Graph):
+        _only_for_chains(splitting=splitting, variable=variable, steps=steps, condition=condition)
+        derivation = derive_problem(declared, order=order)
+    else:
+        derivation = derive_problem(
+            declared, "activation" if split == "activation" else "preactivation", order
+        )
+    if isinstance(derivation, Derivation) and (steps or condition is not None):
         _put(out, steps_text(derivation, condition, format.value, chosen, fragment) + "\n")
         return
     shape = (form or chosen.form, format.value, written, chosen)
@@ -308,13 +317,22 @@ def _write(path: Path, text: str) -> None:
         raise DataError(f"cannot write {str(path)!r}: {error}") from None
 
 
-def _file_name(problem: Problem) -> str:
+def _only_for_chains(**options: object) -> None:
+    """Refuse options that mean nothing for a graph."""
+    for name, value in options.items():
+        if value:
+            raise ProblemError(f"--{name} is for chains; leave it out for a graph")
+
+
+def _file_name(problem: Problem | Graph) -> str:
     """The problem's name as the name of a module: no path, no character of another meaning."""
     plain = re.sub(r"\W", "_", problem.name, flags=re.ASCII)[:40]
     return plain if plain[:1].isalpha() else f"net_{plain}"
 
 
-def _write_certificate(folder: Path, certificate: Certificate, problems: list[Problem]) -> None:
+def _write_certificate(
+    folder: Path, certificate: Certificate, problems: list[Problem | Graph]
+) -> None:
     for problem in problems:
         name = _file_name(problem)
         _write(folder / f"{name}.py", generate_routines(derive_problem(problem)).source)

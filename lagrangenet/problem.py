@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import operator
 import sys
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from lagrangenet.functions import (
     Regularizer,
 )
 from lagrangenet.graph import Constraint, Graph, Length
+from lagrangenet.toml import array_of_tables, inline, only, quoted, read, tables
 
 Named = str | Choice | Mapping[str, object]
 
@@ -224,16 +224,16 @@ class Problem:
 
     def to_toml(self) -> str:
         """The declaration as TOML text that :meth:`from_toml` reads back."""
-        lines = [f"name = {_quoted(self.name)}"] if self.name else []
+        lines = [f"name = {quoted(self.name)}"] if self.name else []
         unweighted = self.loss_entry.without_options(self.loss)
-        lines += [f"inputs = {self.inputs}", f"loss = {_inline(unweighted)}"]
+        lines += [f"inputs = {self.inputs}", f"loss = {inline(unweighted)}"]
         if self.class_weights:
             lines.append(f"class_weights = {list(self.class_weights)!r}")
         if self.regularizer:
-            lines.append(f"regularizer = {_inline(self.regularizer)}")
+            lines.append(f"regularizer = {inline(self.regularizer)}")
         for layer in self.layers:
             lines += ["", "[[layers]]", f"width = {layer.width}"]
-            lines.append(f"activation = {_inline(layer.activation)}")
+            lines.append(f"activation = {inline(layer.activation)}")
         return "\n".join(lines) + "\n"
 
     @staticmethod
@@ -272,30 +272,26 @@ class Problem:
         return Graph(inputs, constraints, output, loss, regularizer, name)
 
     @classmethod
-    def from_toml(cls, text: str) -> Problem:
-        """Read a declaration; the inverse of :meth:`to_toml`."""
-        try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ProblemError(f"not a TOML problem file: {error}") from None
+    def from_toml(cls, text: str) -> Problem | Graph:
+        """Read a declaration of a chain, or of a graph (one with ``[[constraints]]``).
+
+        The inverse of :meth:`to_toml`, and of that of a graph.
+        """
+        table = tables(text)
+        if "constraints" in table:
+            return Graph.from_toml(text)
         known = {"name", "inputs", "loss", "class_weights", "regularizer", "layers"}
-        _only(table, known, "a problem")
+        only(table, known, "a problem")
         for key in ("inputs", "loss", "layers"):
             if key not in table:
                 raise ProblemError(f"the problem file has no {key!r}")
-        layers = table.pop("layers")
-        if not isinstance(layers, list) or not all(isinstance(layer, dict) for layer in layers):
-            raise ProblemError("'layers' has to be an array of tables: [[layers]]")
+        layers = array_of_tables(table, "layers")
         return cls(layers=[_layer(k, layer) for k, layer in enumerate(layers, 1)], **table)
 
     @classmethod
-    def load(cls, path: str | Path) -> Problem:
+    def load(cls, path: str | Path) -> Problem | Graph:
         """Read a TOML problem file."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ProblemError(f"cannot read the problem file {str(path)!r}: {error}") from None
-        return cls.from_toml(text)
+        return cls.from_toml(read(path))
 
 
 def chain(
@@ -366,28 +362,7 @@ def _size(value: Any, what: str) -> int:
 
 
 def _layer(k: int, table: dict[str, Any]) -> Dense:
-    _only(table, {"width", "activation"}, f"layer {k}")
+    only(table, {"width", "activation"}, f"layer {k}")
     if "width" not in table:
         raise ProblemError(f"layer {k} has no width")
     return Dense(**table)
-
-
-def _only(table: Mapping[str, object], known: set[str], what: str) -> None:
-    if unknown := sorted(table.keys() - known):
-        raise ProblemError(f"{what} has no key {unknown[0]!r}; known: {', '.join(sorted(known))}")
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
-
-
-def _inline(choice: Choice) -> str:
-    if not choice.parameters:
-        return _quoted(choice.name)
-    values = (
-        (key, "true" if isinstance(value, bool) else repr(value))
-        for key, value in choice.parameters
-    )
-    inner = ", ".join(f"{key} = {value}" for key, value in values)
-    return f"{{ name = {_quoted(choice.name)}, {inner} }}"

@@ -2,7 +2,8 @@
 
 A mutant is what a mistake in a derivation, in lowering or in printing would look like. The rules
 are deterministic and know Python's syntax and the emitted names (W1, X2, lam3, RHO, M, eta), but
-neither the mathematics nor the checks. The module has no loops, so every mutant terminates.
+neither the mathematics nor the checks. The only loops run over ranges, so every mutant terminates.
+Modules of graphs keep their arrays in dictionaries; ``GRAPH_RULES`` are the mistakes of those.
 """
 
 import ast
@@ -17,6 +18,7 @@ Rule = Callable[["Scope", ast.AST], Iterator[ast.AST | None]]
 
 #: The rules for a type of node, each with its kind; filled by ``rule`` below.
 RULES: dict[type[ast.AST], list[tuple[str, Rule]]] = {}
+GRAPH_RULES: dict[type[ast.AST], list[tuple[str, Rule]]] = {}
 
 
 class Mutant(NamedTuple):
@@ -40,15 +42,16 @@ class Scope(NamedTuple):
     helpers: tuple[str, ...]
 
 
-def mutants(source: str) -> Iterator[Mutant]:
+def mutants(source: str, *, graph: bool = False) -> Iterator[Mutant]:
     """Every mutant of a source, in the order of its lines; none equals another or the source."""
     tree = ast.parse(source)
-    assert not any(isinstance(node, ast.For | ast.While) for node in ast.walk(tree))
+    assert not any(isinstance(node, ast.While) for node in ast.walk(tree))
     parts = [ast.unparse(part) for part in tree.body]
     seen = {"\n".join(parts)}
     for place, node in _places(tree):
         scope, (_, at) = _scope(tree, place), place[0]
-        for kind, rule in RULES.get(type(node), []):
+        rules = RULES.get(type(node), []) + (GRAPH_RULES.get(type(node), []) if graph else [])
+        for kind, rule in rules:
             for new in rule(scope, node):
                 changed = _replaced(tree, place, new)
                 text = "\n".join([*parts[:at], ast.unparse(changed.body[at]), *parts[at + 1 :]])
@@ -58,12 +61,12 @@ def mutants(source: str) -> Iterator[Mutant]:
                     yield Mutant(description, node.lineno, text, kind)
 
 
-def rule(kind: str, *types: type[ast.AST]):
+def rule(kind: str, *types: type[ast.AST], table=RULES):
     """Register a rule: from a node of these types to its replacements (None drops a statement)."""
 
     def register(function):
         for each in types:
-            RULES.setdefault(each, []).append((kind, function))
+            table.setdefault(each, []).append((kind, function))
         return function
 
     return register
@@ -258,7 +261,8 @@ def _elementwise(scope, node):
 # -- names -----------------------------------------------------------------------------------------
 
 #: Arrays of one layer that could be mistaken for each other.
-KIN = (("X", "Z", "S"), ("lam", "mu"), ("W", "dW"), ("b", "db"), ("r_lam", "r_x"))
+KIN = (("X", "Z", "S"), ("lam", "mu"), ("W", "dW"), ("b", "db"), ("r_lam", "r_x"),
+       ("x", "z_x"), ("lam_x", "lam_z_x"))  # fmt: skip
 
 
 def _layer(name: str) -> tuple[str, int] | None:
@@ -349,6 +353,8 @@ def _constant(scope, node):
 
 @rule("comparison changed", ast.Compare)
 def _comparison(scope, node):
+    if len(node.ops) > 1:
+        return
     (op,) = node.ops
     for other in (ast.Lt, ast.LtE, ast.Gt, ast.GtE):
         if not isinstance(op, other):
@@ -360,7 +366,7 @@ def _axis(scope, node):
     for j, keyword in enumerate(node.keywords):
         rest = [k for i, k in enumerate(node.keywords) if i != j]
         yield ast.Call(node.func, node.args, rest)
-        if keyword.arg == "axis":
+        if keyword.arg == "axis" and isinstance(keyword.value, ast.Constant):
             other = ast.keyword("axis", ast.Constant(1 - keyword.value.value))
             yield ast.Call(node.func, node.args, [other, *rest])
 
@@ -403,6 +409,42 @@ def _branches(scope, node):
         yield ast.Call(node.func, [condition, second, first], node.keywords)
         yield first
         yield second
+
+
+# -- dictionaries and loops, in the modules of graphs ----------------------------------------------
+
+
+@rule("another entry of the dictionary", ast.Subscript, table=GRAPH_RULES)
+def _another_key(scope, node):
+    if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
+        family = sorted(n for n in scope.bound if n != node.slice.value)
+        near = [n for n in family if n[:1] == node.slice.value[:1]][:1]
+        yield from (ast.Subscript(node.value, ast.Constant(n), node.ctx) for n in near)
+
+
+@rule("returned under another name", ast.Dict, table=GRAPH_RULES)
+def _returned_under(scope, node):
+    for j in range(len(node.values) - 1):
+        values = list(node.values)
+        values[j], values[j + 1] = values[j + 1], values[j]
+        yield ast.Dict(node.keys, values)
+
+
+@rule("loop too short", ast.For, table=GRAPH_RULES)
+def _short_loop(scope, node):
+    call = node.iter
+    if isinstance(call, ast.Call) and len(call.args) > 1:
+        first, last = call.args[:2]
+        for change in ([ast.BinOp(first, ast.Add(), ast.Constant(1)), last],
+                       [first, ast.BinOp(last, ast.Sub(), ast.Constant(1))]):  # fmt: skip
+            shorter = ast.Call(call.func, [*change, *call.args[2:]], call.keywords)
+            yield ast.For(node.target, shorter, node.body, node.orelse)
+
+
+@rule("condition ignored", ast.If, table=GRAPH_RULES)
+def _condition(scope, node):
+    yield None
+    yield ast.If(ast.Constant(True), node.body, node.orelse)
 
 
 # -- a whole line ----------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ LAYERS: dict[str, Reference] = {
     "activation": lambda x, p, o, s: s(x[0]),
     "add": lambda x, p, o, s: x[0] + x[1],
     "multiply": lambda x, p, o, s: x[0] * x[1],
-    "concatenate": lambda x, p, o, s: torch.cat(x, dim=1),
+    "concatenate": lambda x, p, o, s: torch.cat(x, dim=-1),
     "scale_shift": lambda x, p, o, s: torch.addcmul(p["b"], p["g"], x[0]),
     "bilinear": lambda x, p, o, s: functional.bilinear(x[0], x[1], p["W"]),
     "flatten": lambda x, p, o, s: torch.flatten(x[0], 1),
@@ -132,8 +132,8 @@ LAYERS: dict[str, Reference] = {
         x[0], x[0].shape[-1:], p["g"], p["b"], o["eps"]
     ),
     "rms_norm": lambda x, p, o, s: _rms_norm(x[0], p, o["eps"]),
-    "softmax": lambda x, p, o, s: torch.softmax(x[0], dim=1),
-    "log_sum_exp": lambda x, p, o, s: torch.logsumexp(x[0], dim=1, keepdim=True),
+    "softmax": lambda x, p, o, s: torch.softmax(x[0], dim=-1),
+    "log_sum_exp": lambda x, p, o, s: torch.logsumexp(x[0], dim=-1, keepdim=True),
     "conv1d": lambda x, p, o, s: functional.conv1d(
         x[0], p["W"], p["b"], stride=o["stride"], padding=o["pad"]
     ),

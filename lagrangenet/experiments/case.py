@@ -15,8 +15,11 @@ from lagrangenet.errors import DataError, ProblemError
 from lagrangenet.experiments.data import Dataset, load_dataset
 from lagrangenet.experiments.table import read_csv
 from lagrangenet.functions.regularizers import L2
+from lagrangenet.graph import Graph
 from lagrangenet.problem import Problem, chain
 
+#: The length of an axis of any length, where arrays are random.
+STEPS = 5
 #: Larger networks than this are a slip of the finger, or need more care than a command line's.
 MOST_PARAMETERS = 10**8
 
@@ -45,7 +48,7 @@ def case_problem(
     loss: str | None,
     l2: float | None,
     data: Dataset | None,
-) -> Problem:
+) -> Problem | Graph:
     """The declaration that the options say, with a name."""
     if file is not None:
         if any(option is not None for option in (layers, activation, output, loss, l2)):
@@ -81,8 +84,10 @@ def _widths(layers: str | None, data: Dataset | None, loss: str) -> list[int]:
     return widths
 
 
-def case_arrays(problem: Problem, data: Dataset | None, seed: int) -> tuple[Any, Any]:
+def case_arrays(problem: Problem | Graph, data: Dataset | None, seed: int) -> tuple[Any, Any]:
     """X and Y for a problem: from the data, or random numbers."""
+    if isinstance(problem, Graph):
+        return graph_arrays(problem, data, seed)
     n0, nN = problem.inputs, problem.widths[-1]
     if data is not None:
         Y = data.labels(problem.loss)
@@ -95,12 +100,53 @@ def case_arrays(problem: Problem, data: Dataset | None, seed: int) -> tuple[Any,
         return data.X, Y
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((20, n0))
-    kind = problem.loss_entry.labels
+    return X, random_labels(problem.loss_entry.labels, (20, nN), rng)
+
+
+def random_labels(kind: str, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    """Labels for which a loss with labels of a kind is defined."""
     if kind == "distribution":
-        return X, np.eye(nN)[np.arange(20) % nN]
+        return np.eye(shape[-1])[np.arange(int(np.prod(shape[:-1]))) % shape[-1]].reshape(shape)
     if kind == "binary":
-        return X, rng.integers(0, 2, (20, nN)).astype(float)
-    return X, rng.standard_normal((20, nN))
+        return rng.integers(0, 2, shape).astype(float)
+    if kind == "sign":
+        return 2.0 * rng.integers(0, 2, shape) - 1
+    return rng.standard_normal(shape)
+
+
+def graph_arrays(graph: Graph, data: Dataset | None, seed: int) -> tuple[Any, Any]:
+    """Inputs and labels for a graph: data for its one input of features, or random numbers."""
+    rng = np.random.default_rng(seed)
+    if data is None:
+        inputs = {name: _random_input(graph, name, rng) for name, _ in graph.inputs}
+        kind = graph.loss_entry.labels
+        return inputs, random_labels(kind, _lengths(graph, graph.output), rng)
+    (name, shape), *others = graph.inputs
+    if others or len(shape) != 1 or len(graph.shapes[graph.output]) != 2:
+        raise DataError(
+            f"{data.name} has one row of features and one of labels for a sample; the graph needs "
+            "other arrays, so verify it from Python, or without data on random numbers"
+        )
+    Y = data.labels(graph.loss)
+    for what, have, want in (
+        ("inputs", data.inputs, shape[0]),
+        ("outputs", Y.shape[1], graph.shape_of(graph.output)[1]),
+    ):
+        if have != want:
+            raise DataError(f"{data.name} has {have} {what}, the graph has {want}")
+    return {name: data.X}, Y
+
+
+def _random_input(graph: Graph, name: str, rng: np.random.Generator) -> Any:
+    shape = _lengths(graph, name)
+    if name in graph.integers:
+        return rng.integers(0, graph.limit_of(name), shape)
+    return rng.standard_normal(shape)
+
+
+def _lengths(graph: Graph, name: str) -> tuple[int, ...]:
+    """The lengths of an array's axes for twenty samples, axes of any length as long as STEPS."""
+    return graph.lengths_of(name, 20, STEPS)
 
 
 def example(name: str, widths: list[int]) -> tuple[Problem, Any, Any]:
@@ -111,8 +157,10 @@ def example(name: str, widths: list[int]) -> tuple[Problem, Any, Any]:
     return problem, *case_arrays(problem, data, 0)
 
 
-def case_depth(text: str, problem: Problem | None) -> int:
+def case_depth(text: str, problem: Problem | Graph | None) -> int:
     """The number that --depth says, if the network is that deep."""
+    if isinstance(problem, Graph):
+        raise ProblemError("--depth is for chains; a graph is always written out")
     try:
         depth = int(text)
     except ValueError:

@@ -13,9 +13,9 @@ import sympy as sp
 from lagrangenet.errors import ProblemError
 from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Choice, Loss, Regularizer
 from lagrangenet.graph.constraint import Constraint, length_of
-from lagrangenet.graph.sizes import Length, Sizes, Use
+from lagrangenet.graph.sizes import Inputs, Length, Sizes, Use
 from lagrangenet.layers import Layer
-from lagrangenet.layers.equation import ArgLargest, Shape, Sigma, check_name
+from lagrangenet.layers.equation import ArgLargest, M, Shape, Sigma, check_name
 from lagrangenet.layers.text import layer_lines, read_layer
 from lagrangenet.toml import array_of_tables, inline, only, tables
 
@@ -49,7 +49,7 @@ class Graph:
 
     def __init__(
         self,
-        inputs: Mapping[str, Length | Iterable[Length]],
+        inputs: Mapping[str, Length | Iterable[Length]] | Inputs,
         constraints: Iterable[Constraint],
         output: str | None = None,
         loss: Named = "squared_error",
@@ -60,7 +60,7 @@ class Graph:
         if not listed or not inputs:
             raise ProblemError("a graph needs at least one input and one constraint")
         values = {
-            "inputs": tuple((n, _sample_shape(n, shape)) for n, shape in inputs.items()),
+            "inputs": tuple((n, _sample_shape(n, shape)) for n, shape in dict(inputs).items()),
             "constraints": listed,
             "output": listed[-1].state if output is None else output,
             "loss": LOSSES.choose(loss),
@@ -169,6 +169,23 @@ class Graph:
     def shape_of(self, name: str) -> tuple[int | None, ...]:
         """The lengths of an array's axes; None for samples and axes of any length."""
         return tuple(self._resolved.number(high - low + 1) for low, high in self.shapes[name])
+
+    def lengths_of(self, name: str, samples: int, free: int) -> tuple[int, ...]:
+        """The lengths of an array's axes for so many samples and so long free axes."""
+        unknown = {s: sp.Integer(free) for s, value in self.sizes.items() if value is None}
+        swap = {**unknown, M: sp.Integer(samples)}
+        lengths = (self.known(high - low + 1) for low, high in self.shapes[name])
+        return tuple(int(length.xreplace(swap).doit()) for length in lengths)
+
+    def limit_of(self, name: str) -> int:
+        """How many rows there are to look up in, for an input that holds subscripts."""
+        limits = []
+        for use in self.uses:
+            for e in (e for q in use.equations for e in q.forward.atoms(sp.Indexed)):
+                for axis, index in enumerate(e.indices):
+                    if isinstance(index, sp.Indexed) and use.names[str(index.base.label)] == name:
+                        limits.append(self.shape_of(use.names[str(e.base.label)])[axis] or 0)
+        return min(limits)
 
     def known(self, size: sp.Expr) -> sp.Expr:
         """An expression of sizes with numbers for those that are the same for every batch."""

@@ -120,7 +120,7 @@ def derivation_text(
 
 
 def derivation_json(
-    derivation: Derivation,
+    derivation: Derivation | GraphDerivation,
     form: str,
     format: str,
     depth: int | None = None,
@@ -128,17 +128,22 @@ def derivation_json(
 ) -> str:
     """The same as JSON: ``{schema, splitting, notation, form, format, lagrangian, conditions}``."""
     style = named_style(_STYLE_OF[format], notation)
-    rows = derivation.equations(form, style, depth)
+    if isinstance(derivation, GraphDerivation):
+        rows, splitting = derivation.equations(form, style), None
+        lagrangian = str(derivation.lagrangian(style))
+    else:
+        rows, splitting = derivation.equations(form, style, depth), derivation.splitting
+        lagrangian = derivation.lagrangian.equation(form, style, depth)
     keys = ("label", "title", "equation")
     data = {
         "schema": "lagrangenet.derivation/1",
-        "splitting": derivation.splitting,
+        "splitting": splitting,
         "order": derivation.order,
         "notation": style.notation.name,
         "variable": style.notation.variable,
         "form": form,
         "format": _STYLE_OF[format],
-        "lagrangian": derivation.lagrangian.equation(form, style, depth),
+        "lagrangian": lagrangian,
         "conditions": [dict(zip(keys, row, strict=True)) for row in rows],
     }
     return json.dumps(data, indent=2, ensure_ascii=False)

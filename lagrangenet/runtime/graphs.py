@@ -263,23 +263,10 @@ class GraphRoutines:
         tokens = np.asarray(value)
         if tokens.dtype.kind not in "iu":
             raise DataError(f"inputs: {name} holds subscripts, so it has to be whole numbers")
-        limit = self._limit(name)
+        limit = self.problem.limit_of(name)
         if tokens.size and (tokens.min() < 0 or tokens.max() >= limit):
             raise DataError(f"inputs: {name} has to be in 0..{limit - 1}")
         return tokens
-
-    def _limit(self, name: str) -> int:
-        """How many rows there are to look up in."""
-        limits = []
-        for use in self.problem.uses:
-            for local in (a for a in use.layer.integers if use.names[a] == name):
-                for equation in use.equations:
-                    for e in equation.forward.atoms(sp.Indexed):
-                        for axis, index in enumerate(e.indices):
-                            if isinstance(index, sp.Indexed) and str(index.base.label) == local:
-                                shape = self.problem.shape_of(use.names[str(e.base.label)])
-                                limits.append(shape[axis] or 0)
-        return min(limits)
 
     def _labels(self, Y: Array) -> Array:
         kind, loss = self.problem.loss_entry.labels, self.problem.loss.name

@@ -113,7 +113,7 @@ def _eliminated(
         used = known[multiplier.base, layers].solution
         assert used is not None
         _, sample, component = multiplier.indices
-        return with_dummies(used).xreplace({l.i: sample, l.p: component})
+        return used.xreplace({l.i: sample, l.p: component})
 
     residual = with_dummies(condition.residual.xreplace(at)).replace(
         lambda e: isinstance(e, sp.Indexed) and e.base in _LAMBDAS, solved

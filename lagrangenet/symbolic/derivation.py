@@ -197,7 +197,7 @@ class Derivation:
     def updates(self, form: str = "index", style: str | Text = "text") -> list[Equation]:
         """A step of gradient descent along each ∂L/∂θ: W ← W − η ∂L/∂W."""
         chosen = self.styled(style)
-        found = []
+        found: list[tuple[str, Equation]] = []
         for condition in in_variable(self.stationarity, chosen.notation.variable):
             written = equation(condition, form, chosen)
             if condition.unknown is None and all(written.left != old for old, _ in found):

@@ -1,7 +1,8 @@
 """One layer as a graph: random sizes, each size 1 in turn, and a trainable layer before it.
 
-The layer before (a scale, a dense layer at every t, a 1 x 1 convolution) makes the gradient depend
-on the derivative of the layer by its input; the multiplier of its state is that derivative.
+The layer before scales its input, so that the gradient depends on the derivative of the layer by its
+input; the multiplier of its state is that derivative. A layer over any number of axes (``...``) is
+drawn with one and with two more of them.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lagrangenet.graph import Constraint, Graph
-from lagrangenet.layers import LAYERS, Layer
+from lagrangenet.layers import Layer
 
 #: Activations for layers that have one; softmax couples the components along the last axis.
 ACTIVATIONS = ("tanh", "identity", "softplus", "relu")
@@ -34,9 +35,14 @@ def draws(layer: Layer, count: int) -> Iterator[tuple[str, Graph]]:
     for one in names:
         sizes = {n: 1 if n == one else int(rng.integers(2, 5)) for n in names}
         yield f"{one} = 1", graph_of(layer, sizes, rng)
+    for axes in ((3,), (1,), (2, 3)) if "..." in layer.shapes else ():
+        sizes = {n: int(rng.integers(1, 5)) for n in names}
+        yield f"axes {axes}", graph_of(layer, sizes, rng, axes)
 
 
-def graph_of(layer: Layer, sizes: dict[str, int], rng: np.random.Generator) -> Graph:
+def graph_of(
+    layer: Layer, sizes: dict[str, int], rng: np.random.Generator, axes: tuple[int, ...] = ()
+) -> Graph:
     options = {}
     for name, default in layer.options.items():
         if name == "pad":
@@ -60,24 +66,11 @@ def graph_of(layer: Layer, sizes: dict[str, int], rng: np.random.Generator) -> G
         settings["activation"] = ACTIVATIONS[int(rng.integers(len(ACTIVATIONS)))]
     inputs, before, sources = {}, [], []
     for name in layer.inputs:
-        shape = tuple(sizes[str(axis[1])] for axis in layer.arrays[name][1:])
+        shape = (*axes, *(sizes[str(axis[1])] for axis in layer.arrays[name][1:]))
         inputs[f"in_{name}"] = shape
         if name in layer.integers:
             sources.append(f"in_{name}")
         else:
-            before.append(_before(name, shape))
+            before.append(Constraint(f"pre_{name}", "scale_shift", f"in_{name}"))
             sources.append(f"pre_{name}")
     return Graph(inputs, [*before, Constraint("out", layer.name, sources, **settings)])
-
-
-def _before(name: str, shape: tuple[int, ...]) -> Constraint:
-    """A trainable layer that keeps the shape."""
-    if len(shape) == 1:
-        return Constraint(f"pre_{name}", "scale_shift", f"in_{name}")
-    if len(shape) == 2:
-        return Constraint(f"pre_{name}", "dense_over_time", f"in_{name}", m=shape[1])
-    return Constraint(f"pre_{name}", "conv2d", f"in_{name}", O=shape[0], R=1, S=1)
-
-
-def all_draws(count: int) -> list[tuple[str, str, Graph]]:
-    return [(name, what, graph) for name in LAYERS for what, graph in draws(LAYERS[name], count)]

@@ -8,9 +8,11 @@ import pytest
 import sympy as sp
 
 from lagrangenet import Dense, DerivationError, Problem, ProblemError, chain, derive
+from lagrangenet.symbolic import evaluate
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.backward import in_variable
 from lagrangenet.symbolic.equations import sides, tree
+from lagrangenet.symbolic.evaluate import value
 from lagrangenet.symbolic.notation import ROLES, Notation, names
 from lagrangenet.symbolic.styles import LaTeX, Text, named_style
 from lagrangenet.symbolic.vectorized import Blocks, Vec
@@ -277,6 +279,61 @@ def value_of(condition, form, world, k):
     if condition.unknown is None:
         return world.array(node, k)
     return np.array([world.array(node, k, sample) for sample in range(1, world.samples + 1)])
+
+
+def in_multipliers(expr):
+    """Δ = −M λ and δ = −M μ put back, tangents too."""
+    of = {"Delta": l.lam, "delta": l.mu}
+    of |= {f"{name}_dot": l.TANGENTS[base] for name, base in of.items()}
+    return expr.replace(
+        lambda e: isinstance(e, sp.Indexed) and str(e.base.label) in of,
+        lambda e: -l.M * of[str(e.base.label)][e.indices],
+    )
+
+
+def at_places(condition, world):
+    """The free indices of a condition, at every layer where it holds."""
+    layers = {"all": range(1, 4), "hidden": range(1, 3), "output": [3]}[condition.layers]
+    for k in layers:
+        sizes = l.widths_of(condition.wrt.base, sp.Integer(k))
+        ends = [value(size, world, {}) for size in sizes]
+        yield {
+            l.k: k,
+            **{v: int(end) for v, end in zip(condition.wrt.indices[1:], ends, strict=True)},
+        }
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+@pytest.mark.parametrize("splitting", ["activation", "preactivation"])
+def test_both_orders_in_errors_are_those_in_multipliers(splitting, coupled):
+    kind = l.COUPLED if coupled else l.COMPONENTWISE
+    problem = chain([2, 3, 2, 3], "softmax", output="softmax") if coupled else None
+    world = evaluate.World((2, 3, 2, 3), 2, (kind,) * 3)
+    conditions = derive(problem, splitting, order=2).conditions
+    for plain, changed in zip(conditions, in_variable(conditions, "Delta"), strict=True):
+        solved = changed.unknown is not None and changed.unknown != plain.unknown
+        left, right = plain.residual, plain.solution
+        pair = (in_multipliers(changed.solution), -l.M * right) if solved else (
+            in_multipliers(changed.residual), left)  # fmt: skip
+        for at in at_places(plain, world):
+            found, expected = (value(expr, world, at) for expr in pair)
+            assert found == pytest.approx(expected, rel=1e-12, abs=1e-13)
+
+
+def test_the_second_order_in_delta_alone_has_the_multipliers_of_the_states_eliminated():
+    world = evaluate.World((2, 3, 2, 3), 2, (l.COMPONENTWISE,) * 3)
+    conditions = derive(splitting="preactivation", order=2).conditions
+    known = {(c.unknown.base, c.layers): c.solution for c in conditions if c.unknown is not None}
+    through = next(c for c in conditions if c.label == "T4")
+    eliminated = {c.layers: c for c in in_variable(conditions, "delta") if c.label.startswith("T")
+                  and c.wrt.base == l.Z}  # fmt: skip
+    assert {c.label for c in eliminated.values()} == {"T2, T4", "T3, T4"}
+    for layers, layer in (("output", l.N), ("hidden", l.k)):
+        swap = {base[layer, l.i, l.p]: known[base, layers] for base in (l.lam, l.TANGENTS[l.lam])}
+        expected = -l.M * through.solution.xreplace({l.k: layer}).xreplace(swap)
+        found = in_multipliers(eliminated[layers].solution)
+        for at in at_places(eliminated[layers], world):
+            assert value(found, world, at) == pytest.approx(value(expected, world, at), rel=1e-12)
 
 
 @pytest.mark.parametrize("splitting", ["activation", "preactivation"])

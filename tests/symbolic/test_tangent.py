@@ -115,6 +115,27 @@ def test_every_condition_is_the_derivative_of_that_of_the_first_order(splitting,
                 assert found == pytest.approx(expected, rel=1e-7, abs=1e-7), (second.label, at)
 
 
+@pytest.mark.parametrize("batch", [False, True], ids=["matrix", "batch"])
+@pytest.mark.parametrize(("splitting", "coupled"), SOME_CASES)
+def test_matrix_and_batch_form_equal_index_form(splitting, coupled, batch):
+    world = prepared(coupled, splitting)
+    world.arrays |= {f"{name}_dot": by_layer for name, by_layer in tangents(world).items()}
+    for condition in conditions(splitting, kinds_of(world)):
+        layer = max(layers_of(condition, world))
+        if not holds(condition, layer, world):
+            continue
+        free = condition.wrt.indices[1:]
+        samples = [2] if i in free and not batch else [None]
+        axes = tuple(axis for axis in free if batch or axis != i)
+        for sample in samples:
+            found = world.array(condition.tree(condition.residual, batch), layer, sample)
+            for position in np.ndindex(found.shape):
+                at = {k: layer} | ({i: sample} if sample else {})
+                at |= dict(zip(axes, (j + 1 for j in position), strict=True))
+                expected = world.index(condition.residual, at)
+                assert found[position] == pytest.approx(expected, rel=1e-8, abs=1e-8)
+
+
 def test_tangent_of_other_arrays():
     """The operator knows no array by name."""
     u, v = sp.IndexedBase("u", real=True), sp.IndexedBase("v", real=True)

@@ -149,6 +149,14 @@ class World:
         along = {t: partial(function, vector + t * 1e-4 * unit, r) for t in (-2, -1, 1, 2)}
         return (8 * (along[1] - along[-1]) - (along[2] - along[-2])) / 12e-4
 
+    def _derivative(self, function, vector, order):
+        """The gradient or the Hessian of a scalar function."""
+        shape = (len(vector),) * order
+        entries = [
+            self._partial(function, vector, [at + 1 for at in where]) for where in np.ndindex(shape)
+        ]
+        return np.reshape(entries, shape)
+
     # -- trees of array operations: an array and the names of its axes -----------------------------
 
     def array(self, node, layer, sample=None):
@@ -216,36 +224,39 @@ class World:
         array = self.arrays[node.name]
         if node.layer is not None:
             array = array[self.number(node.layer, at)]
-        if l.i not in node.axes and node.name not in {"W", "b"}:
+        if l.i not in node.axes and node.name not in {"W", "b", "W_dot", "b_dot"}:
             array = array[sample - 1]  # vectors of one sample
         assert array.ndim == len(node.axes)
         return array
 
     def _call(self, node, at, sample):
-        fn, (argument,) = node.fn, node.args
+        fn, (argument, *along) = node.fn, node.args
         names, value = self._tree(argument, at, sample)
         if fn.name == "ell":
             rows = value if value.ndim == 2 else value[None]
             labels = self.arrays["Y"] if value.ndim == 2 else self.arrays["Y"][sample - 1][None]
             found = np.array([
-                [partial(lambda x, y=y: self.ell(y, x), row, r) for r in range(len(row))]
+                self._derivative(lambda x, y=y: self.ell(y, x), row, fn.order)
                 for row, y in zip(rows, labels, strict=True)
             ])  # fmt: skip
             return found if value.ndim == 2 else found[0]
         function = self.omega if fn.name == "omega" else self.sigma[self.number(fn.layer, at)]
         if fn.coupled and fn.order:
             rows = value if value.ndim == 2 else value[None]
-            size = range(rows.shape[1])
             found = np.array([
-                [[partial(lambda v, p=p: function(v)[p], row, r) for r in size] for p in size]
-                for row in rows
+                [self._derivative(lambda v, p=p: function(v)[p], row, fn.order)
+                 for p in range(rows.shape[1])] for row in rows
             ])  # fmt: skip
+            if along:  # ∂²σ/∂z²[ż], a matrix
+                moved = self._tree(along[0], at, sample)[1]
+                found = np.einsum("iprs,is->ipr", found, moved.reshape(rows.shape))
             return found if value.ndim == 2 else found[0]
         if fn.coupled:
             return (
                 np.array([function(row) for row in value]) if value.ndim == 2 else function(value)
             )
-        values = [function(one) if not fn.order else slope(function, one) for one in value.ravel()]
+        by_order = (function, slope.__get__(function), bend.__get__(function))
+        values = [by_order[fn.order](one) for one in value.ravel()]
         return self._spread(node.axes, (names, np.array(values).reshape(value.shape)))
 
 

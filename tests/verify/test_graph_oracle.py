@@ -148,7 +148,7 @@ def test_duals_calculate_as_derivatives_do():
 
 def test_a_function_by_cases_is_differentiated_forwards():
     bent = Activation("bent", sp.Piecewise((z**2, z > 0), (z / 2, True)), "bent",
-                      kinks=(0,), subgradient="1/2 at 0")  # fmt: skip
+                      kinks=(sp.S.Zero,), subgradient="1/2 at 0")  # fmt: skip
     ACTIVATIONS.add(bent)
     try:
         graph = Graph({"x0": 2}, [Constraint("y", "dense", "x0", m=2, activation="bent")])
@@ -171,7 +171,7 @@ def test_a_function_by_cases_is_differentiated_forwards():
 
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(DataError, match="W has shape"):
-        sizes_of(read("dense"), {"x": (3, 2), "W": (4, 3), "b": (4,)}, {})
+        sizes_of(read(LAYERS["dense"].with_axes(0)), {"x": (3, 2), "W": (4, 3), "b": (4,)}, {})
 
 
 def test_a_function_that_the_oracle_does_not_know_is_refused():
@@ -179,6 +179,6 @@ def test_a_function_that_the_oracle_does_not_know_is_refused():
     try:
         object.__setattr__(layer, "equations", "y[i,p] = least(x[i,p])")
         with pytest.raises(DataError, match="'least'"):
-            read("smallest")
+            read(layer)
     finally:
         LAYERS.remove("smallest")

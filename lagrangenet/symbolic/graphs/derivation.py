@@ -52,7 +52,7 @@ class GraphDerivation:
         return first if self.order == 1 else (*first, *self.network.conditions(2))
 
     def equations(
-        self, form: str = "index", style: str | Text = "text", depth: int | None = None
+        self, form: str = "index", style: str | Text = "text"
     ) -> list[tuple[str, str, str]]:
         """Every condition as (label, meaning, equation)."""
         rows = self.written(form, style)
@@ -67,7 +67,7 @@ class GraphDerivation:
             For another form.
         """
         if form != "index":
-            raise DerivationError(f"a graph is written in index form, not in {form!r} form")
+            raise DerivationError(f"a graph is written in index form, not in {str(form)!r} form")
         chosen = named_style(style)
         return [equation(condition, chosen) for condition in self.stationarity]
 

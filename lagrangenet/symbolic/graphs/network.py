@@ -127,6 +127,11 @@ class Network:
                     found[str(z.base.label)] = (z, y)
         return found
 
+    @cached_property
+    def _indices(self) -> Mapping[str, tuple[sp.Symbol, ...]]:
+        """The indices that each state has in its own equation."""
+        return {u.names[e.name]: e.state.indices for u in self.graph.uses for e in u.equations}
+
     def activation(self, state: str) -> Choice | None:
         """The activation of the constraint that determines a state."""
         return next(c.activation for c in self.graph.constraints if c.state == state)
@@ -210,7 +215,7 @@ class Network:
         if not flows:
             return None
         first, limits, _ = flows[0]
-        free = _distinct(first.indices)
+        free = _distinct(self._indices.get(name, first.indices))
         rename = dict(zip(first.indices, free, strict=True))
         ranges = tuple((rename[v], a, b) for v, a, b in limits)
         summands = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 
 import sympy as sp
@@ -83,7 +83,7 @@ class GraphWriter(IndexWriter):
     def _named(self, name: str, lower: str) -> str:
         bare = name.removesuffix("_dot")
         if bare.startswith("lambda_"):
-            base, upper = self.style.name("lambda"), self._word(bare.removeprefix("lambda_"))
+            base, upper = self.style.name("lambda"), self._named(bare.removeprefix("lambda_"), "")
         elif match := _DIGITS.fullmatch(bare):
             base, upper = self._base(match[1]), self.style.number(match[2])
         else:
@@ -132,21 +132,36 @@ class GraphWriter(IndexWriter):
         return style.derivative(value, *by)
 
 
+_LETTERS = (*"pqrstuvabcdefghjlmnow", *(f"p{k}" for k in range(1, 100)))
+
+
 def _readable(expr: sp.Expr, free: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, tuple[sp.Symbol, ...]]:
-    """Indices as plain letters, different for different indices."""
-    taken: set[str] = set()
+    """Indices as plain letters: different ones for free indices and within a sum."""
+    swap = _named(free, frozenset())
+    taken = frozenset(v.name for v in swap.values())
+    return _bound(expr.xreplace(swap), taken), tuple(swap[v] for v in free)
 
-    def name(v: sp.Symbol) -> sp.Symbol:
-        for letter in (v.name, *"pqrstuvabcdefghjlmnow", *(f"p{k}" for k in range(1, 100))):
-            if letter not in taken:
-                taken.add(letter)
-                return sp.Symbol(letter, integer=True, positive=True)
-        raise AssertionError("more indices than letters")
 
-    swap = {v: name(v) for v in free}
-    bound = [v for s in sp.preorder_traversal(expr) if isinstance(s, sp.Sum) for v, *_ in s.limits]
-    swap |= {v: name(v) for v in dict.fromkeys(bound) if v not in swap}
-    return expr.xreplace(swap), tuple(swap[v] for v in free)
+def _named(indices: Iterable[sp.Symbol], taken: frozenset[str]) -> dict[sp.Symbol, sp.Symbol]:
+    """Its own letter for each index, or the first that is not taken."""
+    found: dict[sp.Symbol, sp.Symbol] = {}
+    for v in indices:
+        used = taken | {s.name for s in found.values()}
+        letter = next(c for c in (v.name, *_LETTERS) if c not in used)
+        found[v] = sp.Symbol(letter, integer=True, positive=True)
+    return found
+
+
+def _bound(expr: sp.Expr, taken: frozenset[str]) -> sp.Expr:
+    """The indices of sums renamed, each sum for itself."""
+    if not expr.has(sp.Sum):
+        return expr
+    if not isinstance(expr, sp.Sum):
+        return expr.func(*(_bound(arg, taken) for arg in expr.args))
+    names = _named((v for v, *_ in expr.limits), taken)
+    inner = _bound(expr.function.xreplace(names), taken | {s.name for s in names.values()})
+    limits = [(names[v], a.xreplace(names), b.xreplace(names)) for v, a, b in expr.limits]
+    return sp.Sum(inner, *limits)
 
 
 @cache
