@@ -88,13 +88,20 @@ Layers = Annotated[
 ]
 Activation = Annotated[
     str | None,
-    typer.Option(help=f"Of the hidden layers (default: tanh): {', '.join(ACTIVATIONS)}."),
+    typer.Option(
+        help=f"Of the hidden layers (default: tanh): {', '.join(ACTIVATIONS)}; "
+        "or a formula, 'z/(1+exp(-z))'."
+    ),
 ]
 Output = Annotated[
     str | None, typer.Option(help="Activation of the last layer; by default what the loss needs.")
 ]
 LossName = Annotated[
-    str | None, typer.Option("--loss", help=f"{', '.join(LOSSES)}; by default what fits the data.")
+    str | None,
+    typer.Option(
+        "--loss",
+        help=f"{', '.join(LOSSES)}; or a formula, '(x-y)**4'; by default what fits the data.",
+    ),
 ]
 Strength = Annotated[
     float | None, typer.Option("--l2", help="Add L2 with this strength (default: none).")

@@ -135,20 +135,11 @@ class Problem:
 
     def _check_output(self) -> None:
         last = self.activations[-1]
-        for needs, has, what, others in (
-            (self.loss_entry.needs_positive, last.positive, "positive", ("softplus", "sigmoid")),
-            (
-                self.loss_entry.needs_log_simplex,
-                last.log_simplex,
-                "log-probabilities",
-                ("log_softmax",),
-            ),
-        ):
-            if needs and not has:
-                raise ProblemError(
-                    f"loss {self.loss.name!r} needs outputs that are {what}, but layer {self.depth} "
-                    f"ends in {last.name!r}; end in {' or '.join(map(repr, others))}"
-                )
+        if unmet := self.loss_entry.unmet(last):
+            raise ProblemError(
+                f"loss {self.loss.name!r} needs outputs that are {unmet[0]}, but layer {self.depth} "
+                f"ends in {last.name!r}; end in {unmet[1]}"
+            )
         if self.loss_entry.needs_simplex and not last.simplex:
             raise ProblemError(
                 f"loss {self.loss.name!r} needs outputs that are positive and sum to one, but "

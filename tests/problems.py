@@ -54,8 +54,9 @@ def relative_error(found, expected) -> float:
     return float(error / scale) if np.isfinite(error) and scale > 0 else np.inf
 
 
-#: Activations that have a derivative.
+#: Activations and losses that have a derivative.
 TRAINED = [name for name in sorted(ACTIVATIONS) if ACTIVATIONS[name].differentiable]
+TRAINABLE = [name for name in sorted(LOSSES) if LOSSES[name].differentiable]
 
 
 # -- data ------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ def _random_activation(rng: np.random.Generator):
 def random_problem(seed: int | np.random.Generator) -> Problem:
     """A chain of depth 1..6 and widths 1..8 with any admissible functions."""
     rng = np.random.default_rng(seed)
-    loss = str(rng.choice([name for name in sorted(LOSSES) if LOSSES[name].differentiable]))
+    loss = str(rng.choice(TRAINABLE))
     depth = int(rng.integers(1, 7))
     widths = [int(width) for width in rng.integers(1, 9, size=depth + 1)]
     activations = [_random_activation(rng) for _ in range(depth)]

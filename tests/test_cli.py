@@ -561,6 +561,63 @@ def test_a_latex_fragment_is_one_aligned_environment(run):
         assert out.isascii()
 
 
+def test_latex_is_a_document_unless_a_fragment_is_asked_for(run):
+    status, out, _ = run("derive", "--format", "latex")
+    assert status == 0
+    assert out.startswith("\\documentclass")
+    assert out.rstrip().endswith("\\end{document}")
+
+
+def test_html_is_one_page(run):
+    status, out, _ = run("derive", "--format", "html", "--layers", "4,8,3")
+    assert status == 0
+    assert out.startswith("<!DOCTYPE html>")
+    assert "4 → 8 tanh → 3" in out
+
+
+def test_a_notation_brings_its_form_splitting_and_variable(run):
+    status, out, _ = run("derive", "--notation", "goodfellow")
+    assert status == 0
+    assert re.findall(r"^\((S\d)\)", out, re.MULTILINE) == [
+        "S0",
+        "S1",
+        "S2",
+        "S4",
+        "S6",
+        "S5",
+        "S3",
+    ]
+    assert "g ← W^(k)ᵀ g" in out
+    assert (
+        "a_t = (I ⊗ o_{t−1}ᵀ) w_{t−1} + b_{t−1}" in run("derive", "--notation", "shalev-shwartz")[1]
+    )
+
+
+def test_options_decide_over_a_notation(run):
+    out = run("derive", "--notation", "shalev-shwartz", "--form", "matrix", "--variable", "lambda")[
+        1
+    ]
+    assert "ν_t = W_tᵀ (σ′(a_{t+1}) ⊙ ν_{t+1})" in out
+    out = run("derive", "--variable", "delta", "--form", "matrix")[1]
+    assert "δ_i^k = σ′^k(z_i^k) ⊙ (W^{k+1}ᵀ δ_i^{k+1})" in out
+
+
+def test_a_notation_file(run, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[prefer]\nform = "matrix"\n[symbols]\nX = "h"\n')
+    status, out, _ = run("derive", "--notation", file)
+    assert status == 0
+    assert "h_i^k = σ^k(z_i^k)" in out
+    file.write_text("[symbols]\nX = '<b>'\n")
+    assert "is no symbol" in _error(*run("derive", "--notation", file))
+
+
+def test_the_second_order_is_printed_on_request(run):
+    out = run("derive", "--order", "2")[1]
+    labels = re.findall(r"^\(([ST]\d)\)", out, re.MULTILINE)
+    assert labels == ["S1", "S2", "S3", "S5", "S6", "T1", "T2", "T3", "T5", "T6"]
+
+
 def test_markdown_displays_each_equation(run):
     status, out, _ = run("derive", "--format", "markdown")
     assert status == 0

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from lagrangenet import (
-    ACTIVATIONS,
     L2,
     LOSSES,
     DataError,
@@ -26,7 +25,10 @@ from lagrangenet import (
 from tests.problems import (
     BANK,
     OPTIMA,
+    TRAINABLE,
+    TRAINED,
     case,
+    fits,
     flat,
     random_case,
     random_labels,
@@ -564,14 +566,16 @@ def test_all_residuals_vanish_at_the_known_optimum(name):
 
 COMBINATIONS = [
     (activation, loss, place)
-    for activation in sorted(ACTIVATIONS)
-    for loss in sorted(LOSSES)
+    for activation in TRAINED
+    for loss in TRAINABLE
     for place in ("hidden", "output")
-    if place == "hidden" or ACTIVATIONS[activation].simplex or not LOSSES[loss].needs_simplex
+    if loss in {"squared_error", "cross_entropy"}
+    or activation in {"tanh", LOSSES[loss].default_output}
+    if place == "hidden" or fits(activation, loss)
 ]
 
 
-@pytest.mark.parametrize("scale", [30.0, 1e3, 1e4])
+@pytest.mark.parametrize("scale", [30.0, 1e4])
 @pytest.mark.parametrize(("activation", "loss", "place"), COMBINATIONS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_saturated_preactivations_are_finite_and_raise_no_floating_point_error(
@@ -591,6 +595,8 @@ def test_saturated_preactivations_are_finite_and_raise_no_floating_point_error(
     )
     X += rng.normal(size=X.shape).astype(dtype)
     Y = np.eye(3, dtype=dtype)[[0, 1, 2, 1, 0]]
+    if problem.loss_entry.labels == "sign":
+        Y = 2 * Y - 1
     with np.errstate(all="raise", under="ignore"):
         results = everything(code, theta, X, Y)
     for array in arrays(results):
@@ -616,13 +622,15 @@ def test_a_saturated_loss_is_that_of_its_logits(loss):
 # -- the bank and the generator keep their promises ------------------------------------------------
 
 
-def test_the_bank_covers_every_pair_of_activation_and_loss():
+def test_the_bank_covers_every_activation_and_every_loss():
     pairs = {
         (layer.activation.name, problem.loss.name)
         for problem in BANK.values()
         for layer in problem.layers
     }
-    assert pairs == {(a, loss) for a in ACTIVATIONS for loss in LOSSES}
+    common = ("squared_error", "cross_entropy")
+    assert pairs >= {(a, loss) for a in TRAINED for loss in common}
+    assert pairs >= {("tanh", loss) for loss in TRAINABLE}
     assert {problem.depth for problem in BANK.values()} == set(range(1, 7))
     assert {problem.regularizer is None for problem in BANK.values()} == {True, False}
     assert any(1 in problem.widths for problem in BANK.values())
@@ -640,7 +648,7 @@ def test_the_generator_is_seeded_and_covers_what_it_says():
     assert {w for p in problems for w in p.widths} == set(range(1, 9))
     assert {len(case.X) for case in cases} == set(range(1, 12))
     used = {(layer.activation.name, p.loss.name) for p in problems for layer in p.layers}
-    assert used == {(a, loss) for a in ACTIVATIONS for loss in LOSSES}
+    assert used == {(a, loss) for a in TRAINED for loss in TRAINABLE}
 
 
 def test_random_labels_fit_their_loss():

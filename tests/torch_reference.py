@@ -242,20 +242,27 @@ def gauss_newton_product(
     graph: Any, theta: Any, inputs: Any, Y: Any, direction: Any
 ) -> dict[str, Any]:
     """Jᵀ ∂²ℓ/∂x² J v with J = ∂output/∂θ, plus the penalty's Hessian times v."""
-    leaves, v, data = tensors(theta), tensors(direction), tensors(inputs)
-    labels = torch.tensor(np.asarray(Y))
+    leaves = {name: t.requires_grad_() for name, t in tensors(theta).items()}
+    v, labels = tensors(direction), torch.tensor(np.asarray(Y))
+    output = forward(graph, leaves, tensors(inputs))[graph.output]
+    probe = torch.zeros_like(output, requires_grad=True)
+    pulled = _derivatives((output * probe).sum(), leaves, create_graph=True)
+    along = sum((g * v[name]).sum() for name, g in zip(leaves, pulled, strict=True))
+    (pushed,) = torch.autograd.grad(along, probe, retain_graph=True)  # J v
+    x = output.detach().requires_grad_()
+    (slope,) = torch.autograd.grad(loss(graph.loss, x, labels), x, create_graph=True)
+    curved = pushed.detach()
+    product = _hessian(slope, x, curved)
+    rest = _derivatives(penalty(graph.regularizer, leaves.values()), leaves, create_graph=True)
+    second = _derivatives(
+        sum((g * v[name]).sum() for name, g in zip(leaves, rest, strict=True)), leaves
+    )
+    first = _derivatives((output * product).sum(), leaves)
+    return _named(leaves, [a + b for a, b in zip(first, second, strict=True)])
 
-    def output(parameters: dict[str, Tensor]) -> Tensor:
-        return forward(graph, parameters, data)[graph.output]
 
-    def slope(x: Tensor) -> Tensor:
-        return torch.func.grad(lambda o: loss(graph.loss, o, labels))(x)
-
-    value, along = torch.func.jvp(output, (leaves,), (v,))
-    _, curved = torch.func.jvp(slope, (value,), (along,))
-    _, pull = torch.func.vjp(output, leaves)
-    (product,) = pull(curved)
-    rest = torch.func.jvp(
-        torch.func.grad(lambda p: penalty(graph.regularizer, p.values())), (leaves,), (v,)
-    )[1]
-    return {name: (product[name] + rest[name]).numpy() for name in leaves}
+def _hessian(slope: Tensor, x: Tensor, v: Tensor) -> Tensor:
+    """(∂slope/∂x)ᵀ v, zero where the slope is constant."""
+    if not slope.requires_grad:
+        return torch.zeros_like(v)
+    return torch.autograd.grad((slope * v).sum(), x)[0]

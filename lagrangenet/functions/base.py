@@ -229,6 +229,17 @@ class Loss(Entry):
     kind = "loss"
     options = ("weighted",)
 
+    def unmet(self, output: Activation | None) -> tuple[str, str] | None:
+        """What outputs have to be and are not declared to be, and the activations that are it.
+
+        Besides ``needs_simplex``, of which a problem says more.
+        """
+        if self.needs_positive and not (output is not None and output.positive):
+            return "positive", "'softplus' or 'sigmoid'"
+        if self.needs_log_simplex and not (output is not None and output.log_simplex):
+            return "log-probabilities", "'log_softmax'"
+        return None
+
 
 @dataclass(frozen=True)
 class Regularizer(Entry):

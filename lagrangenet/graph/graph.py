@@ -92,6 +92,13 @@ class Graph:
                 f"the output {self.output!r} has one number for each sample; the loss needs an axis "
                 "of components, which may have length 1"
             )
+        if unmet := self.loss_entry.unmet(self.output_activation):
+            raise ProblemError(
+                f"loss {self.loss.name!r} needs outputs that are {unmet[0]}; give the constraint of "
+                f"{self.output!r} activation={unmet[1]}"
+            )
+        if self.loss != self.loss_entry.without_options(self.loss):
+            raise ProblemError("class weights belong to chains of layers; a graph has none")
         simplex = self.loss_entry.needs_simplex
         if simplex and not (self.output_activation and self.output_activation.simplex):
             raise ProblemError(

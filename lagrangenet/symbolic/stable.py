@@ -36,7 +36,8 @@ class Block(sp.Function):
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """The derivative of the definition, in blocks again."""
-        return _slope(type(self)).xreplace({f.z: self.args[argindex - 1]})
+        block: Any = type(self)
+        return _slope(block).xreplace({f.z: self.args[argindex - 1]})
 
 
 class sigmoid(Block):

@@ -11,7 +11,6 @@ import pytest
 
 from lagrangenet import (
     ACTIVATIONS,
-    LOSSES,
     REGULARIZERS,
     Dense,
     DerivationError,
@@ -23,7 +22,7 @@ from lagrangenet import (
 )
 from lagrangenet.verify.check import Check
 from lagrangenet.verify.textbook import Textbook
-from tests.problems import TRAINED, case, fits, flat, relative_error
+from tests.problems import TRAINABLE, TRAINED, case, fits, flat, relative_error
 
 REGULARIZED = [
     None,
@@ -34,7 +33,6 @@ REGULARIZED = [
     REGULARIZERS["elastic_net"](l1=0.01, l2=0.03),
     REGULARIZERS["elastic_net"](l1=0.01, l2=0.03, strength=0.5, biases=True),
 ]
-TRAINABLE = [name for name in sorted(LOSSES) if LOSSES[name].differentiable]
 WEIGHTS = [(), (1.0, 3.0)]
 PAIRS = list(itertools.product(TRAINED, TRAINABLE))
 

@@ -23,7 +23,10 @@ GRAPHS = {
     ),
     "tied": Problem.graph(
         {"x": 5},
-        [C("h", "dense", "x", m=3, activation="tanh", W="w"), C("y", "transposed_dense", "h", W="w")],
+        [
+            C("h", "dense", "x", m=3, activation="tanh", W="w"),
+            C("y", "transposed_dense", "h", W="w"),
+        ],
         regularizer=ln.L2(0.01),
     ),
     "recurrent": Problem.graph(
@@ -98,9 +101,7 @@ def test_an_axis_of_any_length_has_no_number():
 
 
 def test_sizes_that_have_to_be_equal_become_one_symbol():
-    added = Problem.graph(
-        {"x": 3, "u": 3}, [C("a", "dense", "x", m=3), C("y", "add", ("a", "u"))]
-    )
+    added = Problem.graph({"x": 3, "u": 3}, [C("a", "dense", "x", m=3), C("y", "add", ("a", "u"))])
     assert added.shapes["a"][1] == added.shapes["u"][1] == added.shapes["y"][1]
 
 
@@ -196,7 +197,9 @@ LAYERS_REFUSED = {
 }
 
 
-@pytest.mark.parametrize("text, shapes, message", LAYERS_REFUSED.values(), ids=LAYERS_REFUSED.keys())
+@pytest.mark.parametrize(
+    "text, shapes, message", LAYERS_REFUSED.values(), ids=LAYERS_REFUSED.keys()
+)
 def test_layers_are_refused_by_name(text, shapes, message):
     layer = Layer("mine", text, shapes)
     with pytest.raises(ProblemError) as caught:

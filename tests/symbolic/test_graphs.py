@@ -24,7 +24,10 @@ NAMED = {
     ),
     "tied": Problem.graph(
         {"x": 5},
-        [C("h", "dense", "x", m=3, activation="tanh", W="w"), C("y", "transposed_dense", "h", W="w")],
+        [
+            C("h", "dense", "x", m=3, activation="tanh", W="w"),
+            C("y", "transposed_dense", "h", W="w"),
+        ],
     ),
     "recurrent": Problem.graph(
         {"x": ("T", 2)},

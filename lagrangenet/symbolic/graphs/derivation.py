@@ -8,6 +8,7 @@ from functools import cached_property
 from lagrangenet.errors import DerivationError
 from lagrangenet.graph import Graph
 from lagrangenet.symbolic.display import Equation, display, table
+from lagrangenet.symbolic.graphs.blocks import GraphBlock, hessian_blocks
 from lagrangenet.symbolic.graphs.network import Network, NetworkCondition, network
 from lagrangenet.symbolic.graphs.writing import equation, lagrangian_equation
 from lagrangenet.symbolic.styles import Text, named_style
@@ -50,6 +51,11 @@ class GraphDerivation:
         """∂L/∂λ, ∂L/∂x and ∂L/∂θ = 0 for every array; for order 2, those of L̇ too."""
         first = self.network.conditions(1)
         return first if self.order == 1 else (*first, *self.network.conditions(2))
+
+    @cached_property
+    def hessian_blocks(self) -> tuple[GraphBlock, ...]:
+        """∂²L/∂u∂v for every pair of variables that meet in a constraint."""
+        return hessian_blocks(self.network)
 
     def equations(
         self, form: str = "index", style: str | Text = "text"

@@ -40,7 +40,9 @@ class GraphWriter(IndexWriter):
             return self.style.function(self.style.word("floor"), [self.scalar(expr.args[0])[0]]), ATOM
         if expr.is_Symbol and "_" in expr.name:
             base, _, of = expr.name.partition("_")
-            return self.style.script(self.style.name(base), "", self._word(of)), ATOM
+            axis = _DIGITS.fullmatch(base)
+            lower = self.style.number(axis[2]) if axis else ""
+            return self.style.script(self._base(axis[1] if axis else base), lower, self._word(of)), ATOM
         if isinstance(expr, sp.Indexed):
             return self._indexed(expr)
         if isinstance(expr, sp.Pow):
@@ -135,7 +137,7 @@ class GraphWriter(IndexWriter):
 _LETTERS = (*"pqrstuvabcdefghjlmnow", *(f"p{k}" for k in range(1, 100)))
 
 
-def _readable(expr: sp.Expr, free: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, tuple[sp.Symbol, ...]]:
+def readable(expr: sp.Expr, free: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, tuple[sp.Symbol, ...]]:
     """Indices as plain letters: different ones for free indices and within a sum."""
     swap = _named(free, frozenset())
     taken = frozenset(v.name for v in swap.values())
@@ -179,7 +181,7 @@ def written(condition: NetworkCondition, style: Text) -> str:
 
 def equation(condition: NetworkCondition, style: Text) -> Equation:
     """A condition as an equation in its parts."""
-    right, free = _readable(condition.expr, condition.target.indices)
+    right, free = readable(condition.expr, condition.target.indices)
     writer = GraphWriter(style)
     target = sp.IndexedBase(condition.wrt, real=True)[free]
     name = str(condition.target.base.label)
@@ -188,7 +190,7 @@ def equation(condition: NetworkCondition, style: Text) -> Equation:
         head = style.derivative(of, writer.write(target)[0])
     else:
         head = writer.write(sp.IndexedBase(name, real=True)[free])[0]
-    meaning = f"{title(condition)}, {condition.wrt}"
+    meaning = f"{title(condition)}, {condition.wrt.removeprefix('lambda_')}"
     return Equation(condition.label, meaning, head, "=", tuple(writer.terms(right)), style)
 
 
@@ -208,7 +210,7 @@ def lagrangian_equation(network: Network, style: Text) -> Equation:
             continue
         state = condition.target.base
         lam = sp.IndexedBase(multiplier(str(state.label)), real=True)
-        right, free = _readable(condition.expr, condition.target.indices)
+        right, free = readable(condition.expr, condition.target.indices)
         residual = writer.joined(
             [
                 (True, writer.write(state[free])),
