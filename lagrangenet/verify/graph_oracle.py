@@ -83,8 +83,13 @@ class GraphOracle:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.nodes = tuple(_node(use) for use in graph.uses)
-        self.constants = frozenset(
-            node.names[local] for node in self.nodes for local in _constants(node.equations)
+        #: Positions of maxima, which count from 0 in arrays and from 1 in the equations.
+        self.selections = frozenset(
+            node.names[local] for node in self.nodes for local in node.equations.selections
+        )
+        #: States without a multiplier: selections, and those that are declared constant.
+        self.constants = self.selections | frozenset(
+            node.names[local] for node in self.nodes for local in node.equations.layer.constants
         )
         self.tokens = frozenset(
             node.names[local] for node in self.nodes for local in node.equations.layer.integers
@@ -124,7 +129,7 @@ class GraphOracle:
     def forward(self, theta: Arrays, inputs: Arrays) -> dict[str, Array]:
         """Every state, in the shape (M, ...)."""
         states = self._states(_numbers(theta), self._data(inputs))
-        return {name: _floats(array) for name, array in states.items()}
+        return {n: _floats(array) - (n in self.selections) for n, array in states.items()}
 
     def loss(self, point: Point) -> Any:
         """J(x(θ), θ)."""
@@ -132,7 +137,7 @@ class GraphOracle:
 
     def lagrangian(self, point: Point, states: Arrays, multipliers: Arrays) -> Any:
         """L at any point, feasible or not; ``multipliers`` by the names of the states."""
-        return _float(self._whole(_numbers(point.theta), _numbers(states), multipliers, point))
+        return _float(self._whole(_numbers(point.theta), self._given(states), multipliers, point))
 
     # -- first derivatives -----------------------------------------------------------------------
 
@@ -152,7 +157,7 @@ class GraphOracle:
 
     def residuals(self, point: Point, states: Arrays, multipliers: Arrays) -> dict[str, Array]:
         """∂L/∂v for every multiplier (``lambda_x1``), state that has one, and parameter."""
-        theta, data, x = _numbers(point.theta), self._data(point.inputs), _numbers(states)
+        theta, data, x = _numbers(point.theta), self._data(point.inputs), self._given(states)
         right = self._right_sides(theta, data, x)
         free = {name: states[name] for name in states if name not in self.constants}
         found = {f"lambda_{n}": (a - _floats(right[n]))[self.within[n]] for n, a in free.items()}
@@ -175,7 +180,7 @@ class GraphOracle:
         batch = _Batch(variables, dual=not self.continuable)
         moved = batch.numbers
         theta = {name: moved[name] for name in point.theta}
-        x = _numbers(states) | {name: moved[name] for name in names}
+        x = self._given(states) | {name: moved[name] for name in names}
         right = self._right_sides(theta, data, x)
         values, slopes = {}, {}
         for name in names:
@@ -318,6 +323,10 @@ class GraphOracle:
         coupled = choice is not None and ACTIVATIONS[choice.name].coupled
         sigma = partial(_applied, None if choice is None else self._sigma[choice], coupled)
         return Evaluation(node.equations, sizes, {**arrays, **states}, sigma, coupled, shifted)
+
+    def _given(self, states: Arrays) -> dict[str, Array]:
+        """States as numbers."""
+        return _numbers({n: np.asarray(x) + (n in self.selections) for n, x in states.items()})
 
     def _data(self, inputs: Arrays) -> dict[str, Array]:
         """Inputs as numbers; tokens count from 1 in the equations."""
@@ -484,8 +493,3 @@ def _node(use: Use) -> _Node:
     names = dict(zip(equations.inputs, constraint.of, strict=True)) | dict(constraint.names)
     names |= {local: f"{local}_{constraint.state}" for local in inner}
     return _Node(constraint, equations, names | {last: constraint.state})
-
-
-def _constants(equations: Equations) -> set[str]:
-    """States without a multiplier: declared constant, or a selection."""
-    return set(equations.layer.constants) | equations.selections

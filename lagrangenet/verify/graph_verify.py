@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def verify_graph(
     results = []
     for kind in GraphCheck.registered if only is None else only:
         say(f"{name}: {kind.name}")
-        results.append(kind().run(subject))
+        results.append(replace(kind().run(subject), problem=name))
     declared = _declaration(graph, data, labels)
     return Certificate(
         {name: declared},

@@ -1,5 +1,6 @@
 """The engine for graphs: what is derived, what is proved, what is refused by name."""
 
+import numpy as np
 import pytest
 import sympy as sp
 
@@ -188,3 +189,23 @@ def test_every_layer_is_derived_within_a_second_for_each_order():
         second = time.process_time()
         assert first - start < 1, layer.name
         assert second - first < 2, layer.name
+
+
+def test_two_activations_of_one_state_are_not_confused():
+    graph = Problem.graph(
+        {"x": 2},
+        [
+            C("z", "affine", "x", m=2),
+            C("a", "activation", "z", activation="tanh"),
+            C("b", "activation", "z", activation="sigmoid"),
+            C("y", "multiply", ("a", "b")),
+        ],
+    )
+    routines = ln.generate(ln.derive(graph))
+    rng = np.random.default_rng(0)
+    inputs, Y = {"x": rng.standard_normal((3, 2))}, rng.standard_normal((3, 2))
+    flat = rng.standard_normal(graph.size)
+    gradient = routines.fun(flat, inputs, Y)[1]
+    for unit, slope in zip(1e-6 * np.eye(graph.size), gradient, strict=True):
+        up, down = (routines.fun(flat + sign * unit, inputs, Y)[0] for sign in (1, -1))
+        assert (up - down) / 2e-6 == pytest.approx(slope, rel=1e-6, abs=1e-9)

@@ -97,13 +97,13 @@ class Functions:
     def _value(self, node: sp.Expr) -> sp.Expr:
         """σ(z): the state that has this value, or the function itself."""
         argument = node.args[1]
-        known = self._state_of(argument)
+        known = self._state_of(node.args[0], argument)
         return l.sigma(*node.args) if known is None else known
 
-    def _state_of(self, argument: sp.Expr) -> sp.Expr | None:
+    def _state_of(self, label: sp.Symbol, argument: sp.Expr) -> sp.Expr | None:
         if not self.feasible or not isinstance(argument, sp.Indexed):
             return None
-        found = self.network.values.get(str(argument.base.label))
+        found = self.network.values.get((str(label), str(argument.base.label)))
         if found is None:
             return None
         z, y = found
@@ -129,14 +129,14 @@ class Functions:
     def _jacobian(self, node: sp.Expr) -> sp.Expr:
         label, *components, vector, size = node.args
         choice = self._choice(node)
-        through = self._state_of(vector) is not None
+        through = self._state_of(label, vector) is not None
         derivative = (jacobian if node.order == 1 else curvature)(choice, through)
         matrix = derivative.xreplace(dict(zip((f.p, f.r, s), components, strict=False)))
 
         def known(e: sp.Expr) -> sp.Expr:
             if isinstance(e, l.Coupled):
                 return l.sigma_vector(label, e.args[1], vector, size)
-            here = vector if e.base == f.Z else self._state_of(vector)
+            here = vector if e.base == f.Z else self._state_of(label, vector)
             assert here is not None
             return here.xreplace({l.STAR: e.indices[0]})
 
@@ -186,7 +186,7 @@ class Functions:
         """
         if not self.feasible or not self.graph.loss_entry.needs_simplex:
             return None
-        found = self.network.values.get(condition.wrt)
+        found = self.network.values.get((self.graph.output, condition.wrt))
         if found is None or str(found[1].base.label) != self.graph.output:
             return None
         (output,) = (c for c in self.network.conditions(1) if c.wrt == self.graph.output)

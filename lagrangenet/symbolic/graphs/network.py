@@ -92,11 +92,15 @@ class Network:
 
     def conditions(self, order: int = 1) -> tuple[NetworkCondition, ...]:
         """Forward, backward and gradient, in this order; of L̇ for order 2."""
-        return tuple(_moving(self.every_tangent)) if order == 2 else self._first
+        return self._second if order == 2 else self._first
 
     @cached_property
     def _first(self) -> tuple[NetworkCondition, ...]:
         return tuple(self._derive(1))
+
+    @cached_property
+    def _second(self) -> tuple[NetworkCondition, ...]:
+        return tuple(_moving(self.every_tangent))
 
     @cached_property
     def every_tangent(self) -> tuple[NetworkCondition, ...]:
@@ -113,8 +117,8 @@ class Network:
         )
 
     @cached_property
-    def values(self) -> Mapping[str, tuple[sp.Indexed, sp.Indexed]]:
-        """For z of an equation y = σ(z): both at the same indices, in the graph's names."""
+    def values(self) -> Mapping[tuple[str, str], tuple[sp.Indexed, sp.Indexed]]:
+        """z and y of every equation y = σ(z), at the same indices, by constraint and name of z."""
         found = {}
         for use in self.graph.uses:
             for equation in use.equations:
@@ -124,7 +128,7 @@ class Network:
                 if isinstance(argument, sp.Indexed):
                     z = base(use.names[str(argument.base.label)])[argument.indices]
                     y = base(use.names[equation.name])[equation.state.indices]
-                    found[str(z.base.label)] = (z, y)
+                    found[use.constraint.state, str(z.base.label)] = (z, y)
         return found
 
     @cached_property
