@@ -236,11 +236,11 @@ def test_a_malformed_problem_file_is_refused(run, tmp_path, command, case):
 
 NETWORK = ["--layers", "2,3,1"]
 REFUSED = {
-    "an unknown loss": (["verify", *NETWORK, "--loss", "huber"],
-                        "unknown loss 'huber'; known: "),
-    "an unknown activation": (["verify", *NETWORK, "--activation", "gelu"],
-                              "unknown activation 'gelu'; known: "),
-    "an unknown output": (["verify", *NETWORK, "--output", "gelu"], "unknown activation 'gelu'"),
+    "an unknown loss": (["verify", *NETWORK, "--loss", "hubert"],
+                        "unknown loss 'hubert'; known: "),
+    "an unknown activation": (["verify", *NETWORK, "--activation", "gelo"],
+                              "unknown activation 'gelo'; known: "),
+    "an unknown output": (["verify", *NETWORK, "--output", "gelo"], "unknown activation 'gelo'"),
     "an unknown dataset": (["verify", "--dataset", "mnist"], "unknown dataset 'mnist'; known: "),
     "inputs that do not fit the data": (["verify", "--dataset", "iris", "--layers", "5,8,3"],
                                         "has 4 inputs, the network has 5: --layers has to begin with 4"),

@@ -49,13 +49,14 @@ class KKT:
     def null_space(self) -> Array:
         """A basis of the null space of ∂c/∂v, (n, P): how v moves with each parameter.
 
-        ∂c/∂x is unit triangular, so it exists at every point and its last P rows are the identity.
+        ∂c/∂x is unit triangular in the order of evaluation (which, with a recurrence, is not that
+        of v), so the basis exists at every point and its last P rows are the identity.
         """
-        from scipy.sparse.linalg import spsolve_triangular
+        from scipy.sparse.linalg import splu
 
         m, n = self.jacobian.shape
-        by_states, by_theta = self.jacobian[:, :m], self.jacobian[:, m:].toarray()
-        moved = spsolve_triangular(by_states, -by_theta, lower=True, unit_diagonal=True)
+        by_states, by_theta = self.jacobian[:, :m].tocsc(), self.jacobian[:, m:].toarray()
+        moved = splu(by_states).solve(-by_theta)
         return np.vstack([moved, np.eye(n - m, dtype=by_theta.dtype)])
 
     def reduced_hessian(self) -> Array:

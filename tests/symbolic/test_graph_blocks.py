@@ -154,3 +154,16 @@ class World:
             return (z**2 / 2, z, 1.0)[expr.order]
         y = np.tanh(z)
         return (y, 1 - y**2, -2 * y * (1 - y**2))[expr.order]
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_reduced_hessian_is_that_of_the_products(name):
+    graph = GRAPHS[name]
+    rng = np.random.default_rng(4)
+    routines = ln.generate(ln.derive(graph, order=2))
+    inputs = {n: rng.standard_normal(lengths(graph, n)) for n, _ in graph.inputs}
+    Y = rng.standard_normal(lengths(graph, graph.output))
+    flat = rng.standard_normal(graph.size)
+    reduced = routines.kkt_matrix(routines.unpack(flat), inputs, Y).reduced_hessian()
+    columns = [routines.hessp(flat, unit, inputs, Y) for unit in np.eye(graph.size)]
+    assert np.abs(reduced - np.stack(columns, axis=1)).max() <= 1e-12 * np.abs(reduced).max()
