@@ -129,6 +129,29 @@ class GraphRoutines:
         """Jᵀ ℓ″ J θ̇: the Hessian product at λ = 0, plus the regularizer's."""
         return self._product("gauss_newton_product", theta, inputs, Y, direction)
 
+    def kkt_product(
+        self,
+        theta: Any,
+        inputs: Any,
+        Y: Any,
+        states: Any,
+        multipliers: Any,
+        direction: Any,
+        state_tangents: Any,
+        multiplier_tangents: Any,
+    ) -> Arrays:
+        """∇²L times (θ̇, ẋ, λ̇) at any point, by the names of :meth:`residuals`."""
+        theta, inputs, Y = self._sample(theta, inputs, Y)
+        states = self._checked(states, "states", self.problem.states, inputs)
+        multipliers = self._multipliers(multipliers, inputs)
+        direction = self._checked(direction, "direction", self.problem.parameters)
+        moving = tuple(multipliers)
+        state_tangents = self._checked(state_tangents, "state_tangents", moving, inputs)
+        multiplier_tangents = self._multipliers(multiplier_tangents, inputs)
+        function = self._functions["kkt_product"]
+        return cast(Arrays, function(theta, inputs, Y, states, multipliers, direction,
+                                     state_tangents, multiplier_tangents))  # fmt: skip
+
     def kkt_matrix(
         self, theta: Any, inputs: Any, Y: Any, states: Any = None, multipliers: Any = None
     ) -> KKT:

@@ -104,6 +104,7 @@ class IndexWriter(Writer):
         return self.signed([(not is_negative(a), self.write(abs_(a))) for a in found])
 
     def write(self, expr: sp.Expr) -> Piece:
+        """An expression and how tightly it binds."""
         style = self.style
         if isinstance(expr, sp.Indexed):
             return self._indexed(expr)

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from lagrangenet.verify.check import Array, Block, Finding, deviation
+from lagrangenet.verify.check import Array, Block, Finding, Inapplicable, deviation
 from lagrangenet.verify.graph_oracle import Point
 from lagrangenet.verify.graph_subject import (
+    NO_SECOND,
     Arrays,
     GraphCheck,
     GraphSubject,
@@ -176,6 +177,31 @@ class GraphHessian(GraphCheck):
             product = subject.routines.hessian_product(*point, v)
             found.append(worst(blocks("T5", product, expected, "∇²J v, "), len(point.Y)))
         return largest(found)
+
+
+class GraphKktProduct(GraphCheck):
+    """∇²L times a direction, at arbitrary (x, λ, θ)."""
+
+    name = "KKT matrix times a direction at arbitrary points against complex steps of ∇L"
+    tolerance = 1e-12
+    reason = ROUNDING
+
+    def measure(self, subject: GraphSubject) -> Finding:
+        """Compare all blocks along a direction in which everything moves."""
+        if not subject.oracle.continuable:
+            raise Inapplicable(NO_SECOND)
+        rng = np.random.default_rng(subject.seed + 8)
+        point, states, multipliers = subject.infeasible(rng)
+        v = subject.direction(rng)
+        x_dot = {n: np.zeros_like(states[n]) for n in multipliers}
+        for name, within in subject.oracle.within.items():
+            if name in x_dot:
+                x_dot[name][within] = rng.standard_normal(multipliers[name].shape)
+        lam_dot = {n: rng.standard_normal(lam.shape) for n, lam in multipliers.items()}
+        along = {"theta": v, "states": x_dot, "multipliers": lam_dot}
+        expected = subject.oracle.kkt_product(point, states, multipliers, along)
+        found = subject.routines.kkt_product(*point, states, multipliers, v, x_dot, lam_dot)
+        return worst(blocks("∇²L v", found, expected, "∂L̇/∂"), len(point.Y))
 
 
 class GraphGaussNewton(GraphCheck):

@@ -157,10 +157,17 @@ class GraphOracle:
 
     def residuals(self, point: Point, states: Arrays, multipliers: Arrays) -> dict[str, Array]:
         """∂L/∂v for every multiplier (``lambda_x1``), state that has one, and parameter."""
-        theta, data, x = _numbers(point.theta), self._data(point.inputs), self._given(states)
-        right = self._right_sides(theta, data, x)
-        free = {name: states[name] for name in states if name not in self.constants}
-        found = {f"lambda_{n}": (a - _floats(right[n]))[self.within[n]] for n, a in free.items()}
+        found = self._blocks(point, states, multipliers, dual=not self.continuable)
+        return {name: np.real(array) for name, array in found.items()}
+
+    def _blocks(
+        self, point: Point, states: Arrays, multipliers: Arrays, dual: bool
+    ) -> dict[str, Array]:
+        """∇L, complex where the point is."""
+        theta, x = _numbers(point.theta), self._given(states)
+        right = self._right_sides(theta, self._data(point.inputs), x)
+        free = {name: np.asarray(states[name]) for name in states if name not in self.constants}
+        found = {f"lambda_{n}": (a - _values(right[n]))[self.within[n]] for n, a in free.items()}
 
         def by_state(moved: dict[str, Array]) -> Number:
             return self._whole(theta, x | moved, multipliers, point)
@@ -168,8 +175,9 @@ class GraphOracle:
         def by_theta(moved: dict[str, Array]) -> Number:
             return self._whole(moved, x, multipliers, point)
 
-        slopes = {n: a[self.within[n]] for n, a in self._derivatives(by_state, free).items()}
-        return found | slopes | self._derivatives(by_theta, point.theta)
+        slopes = self._derivatives(by_state, free, dual)
+        found |= {n: a[self.within[n]] for n, a in slopes.items()}
+        return found | self._derivatives(by_theta, point.theta, dual)
 
     def constraint_jacobian(
         self, point: Point, states: Arrays
@@ -217,6 +225,23 @@ class GraphOracle:
         slope = Dual.of(self._reduced(batch.numbers, point)).slope
         return batch.named(np.imag(batch.spread(slope)) / STEP)
 
+    def kkt_product(
+        self, point: Point, states: Arrays, multipliers: Arrays, direction: Mapping[str, Arrays]
+    ) -> dict[str, Array]:
+        """∇²L v at any point, v = (ẋ, λ̇, θ̇): a complex step along v of ∇L.
+
+        ``direction`` holds ``states``, ``multipliers`` and ``theta``.
+        """
+        self._need_complex()
+
+        def moved(arrays: Arrays, along: Arrays) -> dict[str, Array]:
+            return {n: a + 1j * STEP * along[n] if n in along else a for n, a in arrays.items()}
+
+        at = point._replace(theta=moved(point.theta, direction["theta"]))
+        x, lam = moved(states, direction["states"]), moved(multipliers, direction["multipliers"])
+        found = self._blocks(at, x, lam, dual=True)
+        return {name: np.imag(array) / STEP for name, array in found.items()}
+
     def gauss_newton_product(self, point: Point, direction: Arrays) -> dict[str, Array]:
         """Jᵀ (∂²ℓ/∂x²) J v / M with J = ∂x/∂θ, plus the regularizer's second derivative.
 
@@ -258,9 +283,12 @@ class GraphOracle:
     # -- evaluation in numbers of any kind -------------------------------------------------------
 
     def _derivatives(
-        self, f: Callable[[dict[str, Array]], Number], variables: Arrays
+        self,
+        f: Callable[[dict[str, Array]], Number],
+        variables: Arrays,
+        dual: bool | None = None,
     ) -> dict[str, Array]:
-        batch = _Batch(variables, dual=not self.continuable)
+        batch = _Batch(variables, dual=not self.continuable if dual is None else dual)
         return batch.named(batch.slope(f(batch.numbers)))
 
     def _reduced(
@@ -426,6 +454,14 @@ def _numbers(arrays: Arrays) -> dict[str, Array]:
 def _float(number: Number) -> Any:
     value = np.ravel(number.value if isinstance(number, Dual) else number)[0]
     return value.real if np.iscomplexobj(value) else value
+
+
+def _values(numbers: Array) -> Array:
+    """As :func:`_floats`, with imaginary parts."""
+    found = np.empty(numbers.shape, dtype=complex)
+    for place in np.ndindex(numbers.shape):
+        found[place] = np.ravel(numbers[place])[0]
+    return found
 
 
 def _floats(numbers: Array) -> Array:

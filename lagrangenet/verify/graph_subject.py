@@ -18,6 +18,7 @@ from lagrangenet.verify.textbook import ACTIVATION_RULES
 Arrays = Mapping[str, Array]
 #: Samples at which the oracle, which loops over every index, is asked.
 SAMPLES = 3
+NO_SECOND = "a function is declared by cases: the oracle has no second derivative"
 
 
 class GraphSubject:

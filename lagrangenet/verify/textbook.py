@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erfc
 
 from lagrangenet.errors import DataError, DerivationError
 from lagrangenet.functions import Choice
@@ -70,13 +69,19 @@ def _softmax_jacobian(z: Array) -> Array:
     return np.asarray(diagonal - np.einsum("ip,iq->ipq", s, s))
 
 
+def _erfc(z: Array) -> Array:
+    from scipy.special import erfc  # here: importing it takes a quarter of the package's import
+
+    return np.asarray(erfc(z))
+
+
 def _gelu(z: Array) -> Array:
-    return np.asarray(0.5 * z * erfc(-z / np.sqrt(2.0)))
+    return np.asarray(0.5 * z * _erfc(-z / np.sqrt(2.0)))
 
 
 def _gelu_slope(z: Array) -> Array:
     density = np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
-    return np.asarray(0.5 * erfc(-z / np.sqrt(2.0)) + z * density)
+    return np.asarray(0.5 * _erfc(-z / np.sqrt(2.0)) + z * density)
 
 
 def _gelu_tanh(z: Array) -> Array:
@@ -147,7 +152,7 @@ ACTIVATION_RULES: dict[str, Rule] = {
     "gelu": Rule(_gelu, _gelu_slope),
     "gelu_tanh": Rule(_gelu_tanh, _gelu_tanh_slope),
     "hard_tanh": Rule(
-        lambda z, low, high: np.clip(z, low, high),
+        lambda z, low, high: np.minimum(np.maximum(z, low), high),
         lambda z, low, high: np.where((z > low) & (z < high), 1.0, 0.0),
     ),
     "sin": Rule(np.sin, np.cos),
