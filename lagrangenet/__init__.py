@@ -22,6 +22,7 @@ from lagrangenet.layers import LAYERS, Layer
 from lagrangenet.problem import Dense, Problem, chain
 from lagrangenet.runtime import Routines, generate
 from lagrangenet.symbolic.derivation import Derivation, derive
+from lagrangenet.symbolic.notation import Notation
 from lagrangenet.verify import Certificate, Stationary, classify, verify
 
 __version__ = version("lagrangenet")
@@ -42,6 +43,7 @@ __all__ = [
     "LagrangenetError",
     "Layer",
     "MissingExtra",
+    "Notation",
     "Problem",
     "ProblemError",
     "Routines",

@@ -26,7 +26,7 @@ def test_quoted_output_is_what_the_command_prints(command, quoted, capsys):
 
 
 def test_there_are_quotations():
-    assert len(QUOTED.findall(README)) == 2
+    assert len(QUOTED.findall(README)) == 3
 
 
 def test_the_quoted_certificate_lists_every_check():

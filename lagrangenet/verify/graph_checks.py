@@ -198,7 +198,7 @@ class GraphKktProduct(GraphCheck):
             if name in x_dot:
                 x_dot[name][within] = rng.standard_normal(multipliers[name].shape)
         lam_dot = {n: rng.standard_normal(lam.shape) for n, lam in multipliers.items()}
-        along = {"theta": v, "states": x_dot, "multipliers": lam_dot}
+        along: dict[str, Arrays] = {"theta": v, "states": x_dot, "multipliers": lam_dot}
         expected = subject.oracle.kkt_product(point, states, multipliers, along)
         found = subject.routines.kkt_product(*point, states, multipliers, v, x_dot, lam_dot)
         return worst(blocks("∇²L v", found, expected, "∂L̇/∂"), len(point.Y))
