@@ -333,6 +333,11 @@ def _loss(what: Named, weights: tuple[float, ...]) -> Choice:
     """The chosen loss, weighted if there are class weights."""
     choice = LOSSES.choose(what)
     plain = LOSSES[choice.name].without_options(choice)
+    if weights and LOSSES[choice.name].coupled:
+        raise ProblemError(
+            f"loss {choice.name!r} has no class weights: each of its terms compares two classes; "
+            "leave them out, or use another loss"
+        )
     if weights:
         return LOSSES[choice.name](**dict(plain.parameters), weighted=True)
     if plain != choice:

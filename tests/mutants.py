@@ -247,7 +247,7 @@ def _transpose_added(scope, node):
 
 def _is_matrix(name: str) -> bool:
     found = _layer(name)
-    return found is not None and found[0] not in {"b", "db"}
+    return found is not None and found[0] not in {"b", "db", "b_x", "grad_b_x"}
 
 
 @rule("elementwise for matrix product", ast.BinOp)

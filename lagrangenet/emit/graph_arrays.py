@@ -38,6 +38,12 @@ class ArrayPrinter(Printer):
         super().__init__()
         self.graph = graph
 
+    def array(self, node: Node) -> str:
+        """The name of an array of floats, if the node is one."""
+        if isinstance(node, Read) and node.name not in self.graph.integers:
+            return code_name(node.name)
+        return super().array(node)
+
     # -- arrays and subscripts -------------------------------------------------------------------------
 
     def at(self, name: str, subscripts: tuple[Subscript, ...]) -> str:
@@ -116,7 +122,8 @@ class ArrayPrinter(Printer):
 
     def _number(self, node: t.Number) -> Piece:
         value = self.graph.known(node.value)
-        if value.is_Pow and value.exp == sp.Rational(1, 2):  # a Python number: float32 stays float32
+        # a root is a Python number, so that float32 stays float32
+        if value.is_Pow and value.exp == sp.Rational(1, 2):
             base = self.size(value.base)
             return (base if base.isalnum() else f"({base})") + "**0.5", POW
         if value in (l.rho, l.eta, M) or not value.free_symbols:

@@ -190,6 +190,10 @@ class _Printer:
             return code.removesuffix("[:, 0]")
         return f"{code if own == _ATOM else f'({code})'}[:, None]"
 
+    def array(self, node: Node) -> str:
+        """The name of an array of floats, if the node is one."""
+        return self.code(node) if isinstance(node, t.Ref) else ""
+
     def _ref(self, node: t.Ref) -> Piece:
         return self.override.get(node.name, python_name(node)), _ATOM
 
@@ -214,8 +218,8 @@ class _Printer:
         if fn in {">", ">=", "<", "<="}:
             return f"{args[0]} {fn} {args[1]}", _ADD - 1
         if fn == "where" and all(isinstance(arg, t.Number) for arg in node.args[1:]):
-            like = next(n for n in node.args[0].walk() if isinstance(n, t.Ref))
-            return f"np.where({', '.join(args)}).astype({self.code(like)}.dtype)", _ATOM
+            like = next(filter(None, map(self.array, node.args[0].walk())))
+            return f"np.where({', '.join(args)}).astype({like}.dtype)", _ATOM
         if fn in _NUMPY:
             return f"{_NUMPY[fn]}({', '.join(args)})", _ATOM
         if fn in _SCIPY:

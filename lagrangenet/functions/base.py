@@ -27,6 +27,8 @@ Z = sp.IndexedBase("z", real=True)
 w = sp.Symbol("w", real=True)
 #: Label and output of one component, the arguments of a loss.
 y, x = sp.symbols("y x", real=True)
+#: The output of the labelled class, Σ_r y_r x_r, which a loss may compare each output with.
+t = sp.Symbol("t", real=True)
 #: The weight of a component in a weighted loss.
 c = sp.Symbol("c", positive=True)
 #: Free and bound component index of a coupled function, and the number of components.
@@ -211,13 +213,14 @@ class Activation(Entry):
 
 @dataclass(frozen=True)
 class Loss(Entry):
-    """ℓ(y, x) = Σ_p expr(y_p, x_p), the loss of one sample.
+    """ℓ(y, x) = Σ_p expr(y_p, x_p, t) with t = Σ_r y_r x_r, the loss of one sample.
 
     ``labels`` says which labels it is defined for: ``real``, ``binary`` (every y_p in [0, 1]),
     ``sign`` (every y_p is −1 or 1) or ``distribution`` (y ≥ 0 and Σ_p y_p = 1). ``needs_simplex``,
     ``needs_positive`` and ``needs_log_simplex`` say what outputs must be declared to be.
     ``default_output`` names the activation that goes with it. With the option ``weighted``, which
-    the class weights of a problem turn on, it is Σ_p c_p expr(y_p, x_p).
+    the class weights of a problem turn on, it is Σ_p c_p expr(y_p, x_p); a loss with t has no such
+    option, as each of its terms compares two classes.
     """
 
     labels: str = "real"
@@ -228,6 +231,11 @@ class Loss(Entry):
 
     kind = "loss"
     options = ("weighted",)
+
+    @property
+    def coupled(self) -> bool:
+        """Whether it compares outputs with each other: whether t is in the expression."""
+        return bool(self.expr.has(t))
 
     def unmet(self, output: Activation | None) -> tuple[str, str] | None:
         """What outputs have to be and are not declared to be, and the activations that are it.
@@ -299,7 +307,7 @@ class Catalogue(Mapping[str, E], Generic[E]):
             raise ProblemError(f"{self.kind} {entry.name!r} is declared twice")
         if bool(entry.kinks) != bool(entry.subgradient):
             raise ProblemError(f"{self.kind} {entry.name!r}: kinks and subgradient go together")
-        known = {z, w, y, x, p, r, n, Z, Z.label, Z[p], Z[r]}
+        known = {z, w, y, x, t, p, r, n, Z, Z.label, Z[p], Z[r]}
         known |= {entry.symbol(name) for name in entry.parameters}
         if unknown := entry.expr.free_symbols - known:
             names = ", ".join(sorted(map(str, unknown)))

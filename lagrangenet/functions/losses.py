@@ -1,9 +1,12 @@
-"""Losses of one sample, one entry each: Σ_p of an expression in label ``y`` and output ``x``."""
+"""Losses of one sample, one entry each: Σ_p of an expression in label ``y`` and output ``x``.
+
+The expression may also hold ``t`` = Σ_r y_r x_r, the output of the labelled class.
+"""
 
 import sympy as sp
 
 from lagrangenet.functions import written
-from lagrangenet.functions.base import Catalogue, Loss, parameter, x, y
+from lagrangenet.functions.base import Catalogue, Loss, parameter, t, x, y
 
 LOSSES: Catalogue[Loss] = Catalogue("loss", written.loss)
 
@@ -59,6 +62,18 @@ hinge = LOSSES.add(
         kinks=(1 / y,),
         subgradient="0 at y x = 1",
         labels="sign",
+    )
+)
+
+_behind = 1 + x - t
+multiclass_hinge = LOSSES.add(
+    Loss(
+        "multiclass_hinge",
+        sp.Piecewise((_behind, _behind > 0), (0, True)) - y,
+        "sum over the other classes max(0, 1 + x - x_label), for one-hot labels",
+        kinks=(t - 1,),
+        subgradient="0 at x = x_label - 1",
+        labels="distribution",
     )
 )
 

@@ -33,6 +33,10 @@ from lagrangenet.layers.equation import (
 )
 
 
+#: Characters of a text.
+_LONGEST = 20_000
+
+
 @dataclass(frozen=True)
 class Layer:
     """A layer by its forward equations.
@@ -98,12 +102,29 @@ class Layer:
         summary: str = "",
     ) -> None:
         check_name(name, "layer")
+        words = {"shapes": shapes, "parameters": parameters, "constants": constants,
+                 "integers": integers}  # fmt: skip
+        if not callable(equations):
+            words["equations"] = equations
+        for key, text in words.items():
+            if not isinstance(text, str) or len(text) > _LONGEST:
+                raise ProblemError(
+                    f"layer {name!r}: {key!r} has to be a text of at most {_LONGEST} characters"
+                )
+        for key, table in {"options": options, "sizes": sizes, "ranges": ranges}.items():
+            if not isinstance(table or {}, Mapping):
+                raise ProblemError(f"layer {name!r}: {key!r} has to be a table by name")
+        if isinstance(equations, str):
+            equations = "\n".join(map(str.strip, equations.strip().splitlines()))
         values = {
             "name": name,
             "equations": equations,
             "shapes": shapes,
             "parameters": tuple(parameters.split()),
-            "options": MappingProxyType(dict(options or {})),
+            "options": MappingProxyType({
+                check_name(option, f"layer {name!r}: option"): _number(name, option, value)
+                for option, value in (options or {}).items()
+            }),
             "sizes": MappingProxyType(dict(sizes or {})),
             "constants": tuple(constants.split()),
             "ranges": MappingProxyType(dict(ranges or {})),
@@ -157,6 +178,28 @@ class Layer:
         """Sizes that follow from others, with their expressions."""
         return read_sizes(self.name, tuple(self.sizes.items()))
 
+    def check(self) -> None:
+        """Refuse what the declaration names without saying what it is.
+
+        Raises
+        ------
+        ProblemError
+            For a parameter or constant without its shape or equation, or an option without a value.
+        """
+        equations = self.at({})
+        states = {equation.name for equation in equations}
+        read = {str(e.base.label) for q in equations for e in q.forward.atoms(sp.Indexed)}
+        for what, names, known in (
+            ("parameter", self.parameters, read - states),
+            ("constant", self.constants, states - {equations[-1].name}),
+            ("input of subscripts", self.integers, read - states),
+        ):
+            if wrong := [name for name in names if name not in known]:
+                raise ProblemError(
+                    f"layer {self.name!r}: no equation has {wrong[0]!r} as a {what}; "
+                    f"known: {', '.join(sorted(known)) or 'none'}"
+                )
+
     def at(self, options: Mapping[str, float]) -> tuple[Equation, ...]:
         """The equations for the values of the options, inner states first."""
         chosen = {**self.options, **options}
@@ -174,6 +217,12 @@ class Layer:
         words = (" ".join(self.parameters), dict(self.options), dict(self.sizes),
                  " ".join(self.constants), dict(self.ranges), " ".join(self.integers))  # fmt: skip
         return Layer, (self.name, self.equations, self.shapes, *words, self.summary)
+
+
+def _number(layer: str, option: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
+        raise ProblemError(f"layer {layer!r}: the option {option!r} is {value!r}, not a number")
+    return value
 
 
 @cache

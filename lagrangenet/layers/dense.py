@@ -44,5 +44,7 @@ transposed_dense = LAYERS.add(
 )
 
 activation = LAYERS.add(
-    Layer("activation", "y[i,...,p] = sigma(x[i,...,p])", "x[M,...,n] y[M,...,n]", summary="sigma(x)")
+    Layer(
+        "activation", "y[i,...,p] = sigma(x[i,...,p])", "x[M,...,n] y[M,...,n]", summary="sigma(x)"
+    )
 )

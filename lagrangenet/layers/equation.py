@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
@@ -31,6 +31,8 @@ Shape = tuple[Range, ...]
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
 _EQUATION = re.compile(r"\s*(\w+)\s*\[([\w\s,]+)\]\s*=(?!=)(.*)", re.DOTALL)
 _ARRAY = re.compile(r"(\w+)\s*\[([^\]]*)\]")
+#: How many equations and arrays a layer may have.
+_MOST = 200
 
 
 class Sigma(sp.Function):
@@ -135,7 +137,7 @@ def index(name: str) -> sp.Symbol:
 
 def check_name(name: str, what: str) -> str:
     """The name, if it can be one in equations, files and code."""
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise ProblemError(
             f"{what} {name!r}: a name is a letter, then at most 30 letters, digits and "
             "underscores, and no keyword"
@@ -164,12 +166,27 @@ def symbols_of(expr: sp.Expr) -> list[sp.Symbol]:
 
 @cache
 def read_arrays(layer: str, shapes: str) -> Mapping[str, Shape]:
-    """The axes of every array of ``\"x[M,n] W[m,n]\"``."""
+    """The axes of every array of a text such as ``x[M,n] W[m,n]``."""
     found: dict[str, Shape] = {}
-    for name, inside in _ARRAY.findall(shapes):
+    if rest := _ARRAY.sub("", shapes).split():
+        raise ProblemError(f"layer {layer!r}: {rest[0][:60]!r} in the shapes is no name[sizes]")
+    listed = _ARRAY.findall(shapes)
+    if len(listed) > _MOST:
+        raise ProblemError(f"layer {layer!r} has {len(listed)} arrays; at most {_MOST}")
+    for name, inside in listed:
         check_name(name, f"layer {layer!r}: array")
+        if name in found:
+            raise ProblemError(f"layer {layer!r}: the array {name!r} has two shapes")
         found[name] = tuple(_range(layer, part) for part in inside.split(","))
     return MappingProxyType(found)
+
+
+def _parsed(where: str, text: str, *known: Mapping[str, Any]) -> sp.Expr:
+    """The expression that a text says; a refusal begins with the place."""
+    try:
+        return parse(text, *known)
+    except ProblemError as error:
+        raise ProblemError(f"{where}: {error}") from None
 
 
 def _range(layer: str, text: str) -> Range:
@@ -177,7 +194,8 @@ def _range(layer: str, text: str) -> Range:
     names = {n: index(n) for n in re.findall(r"[A-Za-z]\w*", upper)}
     if lower not in ("", "0", "1"):
         raise ProblemError(f"layer {layer!r}: the axis {text.strip()!r} has to count from 0 or 1")
-    return sp.Integer(lower or 1), parse(upper, {**names, "M": M}, {})
+    where = f"layer {layer!r}: the size {upper[:60]!r}"
+    return sp.Integer(lower or 1), _parsed(where, upper, {**names, "M": M}, {})
 
 
 @cache
@@ -186,8 +204,11 @@ def read_sizes(layer: str, rules: tuple[tuple[str, str], ...]) -> tuple[tuple[st
     found = []
     for name, text in rules:
         check_name(name, f"layer {layer!r}: size")
+        if not isinstance(text, str):
+            raise ProblemError(f"layer {layer!r}: the size {name!r} is {text!r}, not a text")
         symbols = {word: index(word) for word in re.findall(r"[A-Za-z]\w*", text)}
-        found.append((name, parse(text, symbols, {"floor": _floor})))
+        where = f"layer {layer!r}: the size {name!r}"
+        found.append((name, _parsed(where, text, symbols, {"floor": _floor})))
     return tuple(found)
 
 
@@ -196,13 +217,18 @@ def read_equations(
     layer: Layer, text: str, options: tuple[tuple[str, float], ...]
 ) -> tuple[Equation, ...]:
     """The equations of a text, line by line."""
-    found = []
-    for line in filter(str.strip, re.split(r"[\n;]", text)):
+    found: list[Equation] = []
+    lines = [line.strip() for line in re.split(r"[\n;]", text) if line.strip()]
+    if len(lines) > _MOST:
+        raise ProblemError(f"layer {layer.name!r} has {len(lines)} equations; at most {_MOST}")
+    for line in lines:
         match = _EQUATION.fullmatch(line)
         if match is None:
             raise ProblemError(
-                f"layer {layer.name!r}: {line.strip()!r} is no equation state[indices] = expression"
+                f"layer {layer.name!r}: {line[:200]!r} is no equation state[indices] = expression"
             )
+        if match[1] in {equation.name for equation in found}:
+            raise ProblemError(f"layer {layer.name!r}: the state {match[1]!r} has two equations")
         found.append(_equation(layer, match[1], match[2], match[3].strip(), dict(options)))
     if not found:
         raise ProblemError(f"layer {layer.name!r} has no equation")
@@ -219,19 +245,23 @@ def _equation(
     if state not in shapes:
         raise ProblemError(f"layer {layer.name!r}: the state {state!r} has no shape")
     names: dict[str, sp.Expr] = {}
-    for word in re.findall(r"[A-Za-z]\w*", f"{text} {subscripts}"):
-        if word not in arrays and word not in _FUNCTIONS:
+    for word, call in re.findall(r"([A-Za-z]\w*)(\s*\()?", f"{text}, {subscripts}"):
+        if word not in arrays and word not in _FUNCTIONS and not call:
             names[word] = index(word)
     names |= {name: sp.nsimplify(value, rational=True) for name, value in options.items()}
     names |= {"M": M}
     free = tuple(index(part.strip()) for part in subscripts.split(","))
     if len(free) != len(shapes[state]) or len(set(free)) != len(free):
         raise ProblemError(
-            f"layer {layer.name!r}: {state}[{subscripts}] does not have {len(shapes[state])} "
+            f"layer {layer.name!r}: {state}[{subscripts[:60]}] does not have {len(shapes[state])} "
             "different indices"
         )
-    forward = parse(text, names, _FUNCTIONS, arrays)
+    where = f"layer {layer.name!r}, equation of {state!r}"
+    forward = _parsed(where, text, names, _FUNCTIONS, arrays)
     _check_subscripts(layer, forward)
+    indices = {*free, *(v for over in forward.atoms(Over) for v in over.args[2:])}
+    for size in indices & {s for shape in shapes.values() for r in shape for s in r[1].free_symbols}:
+        raise ProblemError(f"{where}: {size} is a size; give the index another letter")
     chosen = {index(name): names.get(name, sp.nsimplify(value, rational=True))
               for name, value in options.items()}  # fmt: skip
     ranges = tuple(
@@ -268,6 +298,11 @@ def _ranged(layer: Layer, expr: sp.Expr, options: Mapping[str, float]) -> sp.Exp
     if not isinstance(expr, Over):
         return expr.func(*(_ranged(layer, arg, options) for arg in expr.args))
     kind, inside, *indices = expr.args
+    if not indices or (len(indices) > 1 and str(kind) != "sum"):
+        raise ProblemError(
+            f"layer {layer.name!r}: {kind}({inside}, ...) needs "
+            f"{'an index' if not indices else 'one index only'}, as in {kind}(x[i,q], q)"
+        )
     limits = []
     for v in indices:
         size = options.get(layer.ranges.get(str(v), ""), None)

@@ -12,7 +12,12 @@ add = LAYERS.add(
 )
 
 multiply = LAYERS.add(
-    Layer("multiply", "y[i,...,p] = x[i,...,p]*u[i,...,p]", "x[M,...,n] u[M,...,n] y[M,...,n]", summary="x u: a gate")
+    Layer(
+        "multiply",
+        "y[i,...,p] = x[i,...,p]*u[i,...,p]",
+        "x[M,...,n] u[M,...,n] y[M,...,n]",
+        summary="x u: a gate",
+    )
 )
 
 concatenate = LAYERS.add(

@@ -23,7 +23,8 @@ from lagrangenet.functions.base import Bound
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import collapse
 from lagrangenet.symbolic.curvature import curvature, s
-from lagrangenet.symbolic.derivatives import jacobian, loss_slope, loss_value, penalty, slope
+from lagrangenet.symbolic.derivatives import jacobian, penalty, slope
+from lagrangenet.symbolic.losses import loss_at
 from lagrangenet.symbolic.stable import evaluable, settled, softplus, stably
 from lagrangenet.symbolic.stationarity import tidy
 from lagrangenet.symbolic.tangent import tangent
@@ -158,18 +159,8 @@ def _loss_at(node: sp.Expr, loss: Bound[Loss]) -> sp.Expr:
     """ℓ, ∂ℓ/∂x_p or ∂²ℓ/∂x_p∂x_r at the sample and components of an opaque ℓ."""
     sample, vector, size = node.args[0], node.args[-2], node.args[-1]
 
-    def at(expr: sp.Expr, component: sp.Expr) -> sp.Expr:
-        x = vector.xreplace({l.STAR: component})
-        here = {f.y: l.Y[sample, component], f.x: x, f.c: l.C[component]}
-        return expr.replace(lambda e: e in here, lambda e: here[e])
-
-    if isinstance(node, l.Partial):
-        component, *others = node.args[1:-2]
-        same = sp.Mul(*(sp.KroneckerDelta(component, other) for other in others))
-        return same * at(loss_slope(loss.choice, node.order), component)
-    component = sp.Dummy("p", integer=True, positive=True)
-    value = loss_value(loss.choice)
-    return sp.Sum(at(value, component), (component, 1, size))
+    label, weight = l.Y[sample, l.STAR], l.C[l.STAR]
+    return loss_at(loss.choice, label, vector, weight, size, node.args[1:-2])
 
 
 def _jacobian_at(node: sp.Expr, sigma: Bound[Activation], through_value: bool) -> sp.Expr:

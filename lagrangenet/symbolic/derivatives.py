@@ -136,15 +136,19 @@ def loss_value(choice: Choice) -> sp.Expr:
     return _weighted(choice, evaluable(settled(LOSSES.bind(choice))))
 
 
-def loss_slope(choice: Choice, order: int = 1) -> sp.Expr:
-    """∂ℓ/∂x_p, or ∂²ℓ/∂x_p², of a loss in label ``y`` and output ``x``.
+def loss_slope(choice: Choice, order: int = 1, by_labelled: int = 0) -> sp.Expr:
+    """∂e/∂x, or a higher derivative, of one component of a loss in label ``y`` and output ``x``.
+
+    With ``by_labelled`` it is also differentiated by ``t``, the output of the labelled class.
 
     Examples
     --------
     >>> loss_slope(Choice("cross_entropy"))
     -y/x
+    >>> loss_slope(Choice("multiclass_hinge"), 0, 1)
+    Where(-t + x + 1 > 0, -1, 0)
     """
-    return _weighted(choice, _loss_slope(_differentiable(LOSSES, choice), order))
+    return _weighted(choice, _loss_slope(_differentiable(LOSSES, choice), order, by_labelled))
 
 
 def _weighted(choice: Choice, expr: sp.Expr) -> sp.Expr:
@@ -153,8 +157,8 @@ def _weighted(choice: Choice, expr: sp.Expr) -> sp.Expr:
 
 
 @cache
-def _loss_slope(loss: Bound[Loss], order: int) -> sp.Expr:
-    return evaluable(derivative(settled(loss), f.x, order))
+def _loss_slope(loss: Bound[Loss], order: int, by_labelled: int) -> sp.Expr:
+    return evaluable(derivative(derivative(settled(loss), f.x, order), f.t, by_labelled))
 
 
 def _differentiable(catalogue: Catalogue[E], choice: Choice) -> Bound[E]:

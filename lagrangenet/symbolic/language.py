@@ -146,7 +146,7 @@ class Where(sp.Function):
     is_real = True
 
     @classmethod
-    def eval(cls, condition: Any, yes: sp.Expr, no: sp.Expr) -> sp.Expr | None:
+    def eval(cls, _: Any, yes: sp.Expr, no: sp.Expr) -> sp.Expr | None:
         return yes if yes == no else None
 
     def _eval_derivative(self, s: Any) -> sp.Expr:

@@ -134,7 +134,7 @@ def kink_distance(problem: Problem, theta: Theta, X: Array, Y: Array | None = No
     """The smallest |z − kink| over all layers and samples, infinite for a smooth network.
 
     Differences of a function are meaningless when they step over a kink. With labels Y the kinks
-    of the loss (in x^N, as expressions in the label y) count as well.
+    of the loss (in x^N, as expressions in the label y and the labelled output t) count as well.
 
     Examples
     --------
@@ -150,8 +150,10 @@ def kink_distance(problem: Problem, theta: Theta, X: Array, Y: Array | None = No
             at = float(written_out.bound(entry, layer.activation, kink))
             nearest = min(nearest, float(np.abs(z - at).min()))
     if Y is not None:
-        y = sp.Symbol("y", real=True)
+        y, t, x = *sp.symbols("y t", real=True), passed[-1][1]
+        labelled = (Y * x).sum(axis=1, keepdims=True)
         for kink in problem.loss_entry.kinks:
-            at = sp.lambdify(y, written_out.bound(problem.loss_entry, problem.loss, kink), "numpy")
-            nearest = min(nearest, float(np.abs(passed[-1][1] - at(Y)).min()))
+            where = written_out.bound(problem.loss_entry, problem.loss, kink)
+            at = sp.lambdify((y, t), where, "numpy")(Y, labelled)
+            nearest = min(nearest, float(np.abs(x - at).min()))
     return nearest

@@ -233,21 +233,25 @@ class ExplicitLagrangian:
     def _objective_terms(self) -> Iterator[Family]:
         """ℓ(y_ip, x_ip^N)/M, and ρ Ω(W_pq)."""
         nothing = np.empty(0, dtype=np.intp)
-        x, y, w = sp.symbols("x y w", real=True)
-        at = np.column_stack([self._states_at[-1].ravel(), self._labels_at.ravel()])
-        each = written_out.loss(self.problem.loss, y, x) / sp.Float(self.samples)
+        w = sp.Symbol("w", real=True)
+        count = self.problem.widths[-1] if self.problem.loss_entry.coupled else 1
+        x, y = _symbols("x", count), _symbols("y", count)  # the outputs that one term depends on
+        at = [v.reshape(-1, count) for v in (self._states_at[-1], self._labels_at)]
+        each = sp.Add(*written_out.loss(self.problem.loss, y, x)) / sp.Float(self.samples)
         weights = self.problem.class_weights or (1.0,)
         for p, weight in enumerate(weights):  # without weights one term serves all components
-            rows = at if len(weights) == 1 else at[p :: len(weights)]
+            rows = np.hstack(at)[p :: len(weights)]
             yield Family(
-                _term(each if weight == 1 else sp.Float(weight) * each, (x,), (y,)), rows, nothing
+                _term(each if weight == 1 else sp.Float(weight) * each, x, y), rows, nothing
             )
         if self.problem.regularizer is not None:
             omega = written_out.regularizer(self.problem.regularizer, w)
             counted = 2 if self.problem.penalizes_biases else 1
             flat = [v.ravel() for pair in self._theta_at for v in pair[:counted]]
-            at = np.concatenate(flat)[:, None]
-            yield Family(_term(sp.Float(self.problem.strength) * omega, (w,), ()), at, nothing)
+            omega_at = np.concatenate(flat)[:, None]
+            yield Family(
+                _term(sp.Float(self.problem.strength) * omega, (w,), ()), omega_at, nothing
+            )
 
     @cached_property
     def expression(self) -> sp.Expr:

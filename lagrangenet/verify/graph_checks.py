@@ -193,11 +193,11 @@ class GraphKktProduct(GraphCheck):
         rng = np.random.default_rng(subject.seed + 8)
         point, states, multipliers = subject.infeasible(rng)
         v = subject.direction(rng)
-        x_dot = {n: np.zeros_like(states[n]) for n in multipliers}
+        x_dot: dict[str, Array] = {n: np.zeros_like(states[n]) for n in multipliers}
         for name, within in subject.oracle.within.items():
             if name in x_dot:
                 x_dot[name][within] = rng.standard_normal(multipliers[name].shape)
-        lam_dot = {n: rng.standard_normal(lam.shape) for n, lam in multipliers.items()}
+        lam_dot = {n: np.asarray(rng.standard_normal(a.shape)) for n, a in multipliers.items()}
         along: dict[str, Arrays] = {"theta": v, "states": x_dot, "multipliers": lam_dot}
         expected = subject.oracle.kkt_product(point, states, multipliers, along)
         found = subject.routines.kkt_product(*point, states, multipliers, v, x_dot, lam_dot)

@@ -19,10 +19,10 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from lagrangenet.errors import DataError
-from lagrangenet.functions import ACTIVATIONS, LOSSES
+from lagrangenet.functions import ACTIVATIONS, LOSSES, Choice
 from lagrangenet.functions.base import Entry
 from lagrangenet.graph import Constraint, Graph, Use
-from lagrangenet.verify import unlisted
+from lagrangenet.verify import unlisted, written_out
 from lagrangenet.verify.equations import (
     Dual,
     Equations,
@@ -103,9 +103,7 @@ class GraphOracle:
             for local in node.equations.states
         }
         self._sigma = {
-            c.activation: rule(ACTIVATION_RULES, c.activation, unlisted.activation)
-            for c in graph.constraints
-            if c.activation
+            c.activation: _sigma(c.activation) for c in graph.constraints if c.activation
         }
         self._loss = rule(LOSS_RULES, graph.loss, unlisted.loss)
         self._omega: Rule | None = None
@@ -123,6 +121,17 @@ class GraphOracle:
         chosen.append((LOSS_RULES, LOSSES[self.graph.loss.name]))
         by_cases = (sp.Abs, sp.Piecewise, sp.Max, sp.Min, sp.sign, sp.Heaviside)
         return all(entry.name in table or not entry.expr.has(*by_cases) for table, entry in chosen)
+
+    @property
+    def kinks(self) -> dict[str, float]:
+        """A kink of the activation that is applied to a state, by the state's name."""
+        found = {}
+        for node in self.nodes:
+            chosen, local = node.constraint.activation, node.equations.preactivation
+            kinks = _kinks(chosen) if chosen and local in node.equations.states else []
+            if kinks:
+                found[node.names[local]] = kinks[0]
+        return found
 
     # -- values ----------------------------------------------------------------------------------
 
@@ -496,6 +505,21 @@ def _by_rows(loss: Rule, Y: Array, output: Array) -> Number:
             value = np.asarray(loss.value(np.broadcast_to(y, rows.shape), rows))
             total = total + value.reshape(len(rows), -1).sum(axis=1)
     return total
+
+
+def _sigma(choice: Choice) -> Rule:
+    """σ and σ′. At a kink σ′ is what the table says there, and does not vary."""
+    found, kinks = rule(ACTIVATION_RULES, choice, unlisted.activation), _kinks(choice)
+
+    def slope(z: Array) -> Array:
+        return found.slope(np.where(np.isin(np.real(z), kinks), np.real(z), z))
+
+    return Rule(found.value, slope) if kinks else found
+
+
+def _kinks(choice: Choice) -> list[float]:
+    entry = ACTIVATIONS[choice.name]
+    return [float(written_out.bound(entry, choice, kink)) for kink in entry.kinks]
 
 
 def _applied(sigma: Rule | None, coupled: bool, vector: list[Number]) -> list[Number]:

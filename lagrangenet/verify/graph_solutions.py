@@ -13,8 +13,7 @@ import numpy as np
 from lagrangenet import signs
 from lagrangenet.functions.regularizers import L2
 from lagrangenet.graph import Graph
-from lagrangenet.verify.check import Array
-from lagrangenet.verify.graph_oracle import Arrays, GraphOracle, Point
+from lagrangenet.verify.graph_oracle import Array, Arrays, GraphOracle, Point
 
 #: Variables up to which a solution takes seconds.
 LARGEST = 80

@@ -124,6 +124,18 @@ def _cross_entropy_slope(y: Array, x: Array) -> Array:
         return np.where(y == 0, 0.0, -y / x)
 
 
+def _multiclass_hinge(y: Array, x: Array) -> Array:
+    """max(0, 1 + x_p − x_label) of every class p, without the 1 of the labelled class itself."""
+    behind = 1.0 + x - (y * x).sum(axis=1, keepdims=True)
+    return np.asarray(np.where(behind.real > 0, behind, 0.0) - y)
+
+
+def _multiclass_hinge_slope(y: Array, x: Array) -> Array:
+    """1 for each class within the margin; the labelled one is pushed by all of them."""
+    within = (1.0 + x.real > (y * x.real).sum(axis=1, keepdims=True)).astype(float)
+    return np.asarray(within - y * within.sum(axis=1, keepdims=True))
+
+
 def _no_slope(name: str) -> Callable[..., Array]:
     """The derivative of a function with jumps: none."""
 
@@ -162,7 +174,7 @@ ACTIVATION_RULES: dict[str, Rule] = {
     "log_softmax": Rule(_log_softmax, _log_softmax_jacobian),
 }
 
-#: ℓ(y, x) and ∂ℓ/∂x, one value for each component.
+#: ℓ(y, x) and ∂ℓ/∂x, one value for each component, on arrays (M, n_N).
 LOSS_RULES: dict[str, Rule] = {
     "squared_error": Rule(lambda y, x: 0.5 * (x - y) ** 2, lambda y, x: x - y),
     "cross_entropy": Rule(_cross_entropy, _cross_entropy_slope),
@@ -176,6 +188,7 @@ LOSS_RULES: dict[str, Rule] = {
         lambda y, x: np.where(y * x < 1, 1.0 - y * x, 0.0),
         lambda y, x: np.where(y * x < 1, -y, 0.0),
     ),
+    "multiclass_hinge": Rule(_multiclass_hinge, _multiclass_hinge_slope),
     "perceptron": Rule(
         lambda y, x: np.where(y * x < 0, -y * x, 0.0), lambda y, x: np.where(y * x < 0, -y, 0.0)
     ),

@@ -16,7 +16,7 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from lagrangenet.errors import DataError
-from lagrangenet.functions import ACTIVATIONS, Choice
+from lagrangenet.functions import ACTIVATIONS, LOSSES, Choice
 from lagrangenet.verify import written_out
 
 Array = NDArray[Any]
@@ -61,7 +61,7 @@ def activation(choice: Choice) -> Pair:
 
 
 def loss(choice: Choice) -> Pair:
-    """ℓ(y, x) and ∂ℓ/∂x of one component, on arrays of equal shape.
+    """ℓ(y, x) and ∂ℓ/∂x, one value for each component, on arrays (M, n).
 
     Examples
     --------
@@ -69,8 +69,10 @@ def loss(choice: Choice) -> Pair:
     >>> slope(np.array([[1.0]]), np.array([[3.0]]))
     array([[2.]])
     """
+    if LOSSES[choice.name].coupled:
+        return _coupled_loss(choice)
     y, x = sp.symbols("y x", real=True)
-    return _scalar((y, x), written_out.loss(choice, y, x), 1)
+    return _scalar((y, x), written_out.loss(choice, (y,), (x,))[0], 1)
 
 
 def regularizer(choice: Choice) -> Pair:
@@ -122,6 +124,31 @@ def _coupled(choice: Choice) -> Pair:
         return np.moveaxis(np.array(rows), -1, 0)
 
     return value, jacobian
+
+
+def _coupled_loss(choice: Choice) -> Pair:
+    """The terms of ℓ, and ∂ℓ/∂x of their sum, where a term holds several outputs."""
+
+    def terms(count: int) -> list[Callable[..., Any]]:
+        y = tuple(sp.symbols(f"y1:{count + 1}", real=True))
+        x = tuple(sp.symbols(f"x1:{count + 1}", real=True))
+        written = written_out.loss(choice, y, x)
+        return [sp.lambdify((*y, *x), e, modules="mpmath") for e in (*written, sp.Add(*written))]
+
+    def value(y: Array, x: Array) -> Array:
+        columns = (*y.T, *x.T)
+        return np.stack([_elementwise(f, columns) for f in terms(len(x.T))[:-1]], axis=-1)
+
+    def slope(y: Array, x: Array) -> Array:
+        columns, total = (*y.T, *x.T), terms(len(x.T))[-1]
+        orders = np.eye(len(columns), dtype=int).tolist()[len(x.T) :]
+
+        def partial(order: list[int]) -> Array:
+            return _elementwise(lambda *point: mpmath.diff(total, point, tuple(order)), columns)
+
+        return np.stack([partial(order) for order in orders], axis=-1)
+
+    return value, slope
 
 
 def _elementwise(function: Callable[..., Any], arrays: tuple[Array, ...]) -> Array:

@@ -12,7 +12,7 @@ import sympy as sp
 
 from lagrangenet.errors import ProblemError
 from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Choice
-from lagrangenet.functions.base import Entry, Z, n, p, w, x, y, z
+from lagrangenet.functions.base import Entry, Z, n, p, t, w, x, y, z
 
 
 def activation(choice: Choice, arguments: tuple[sp.Expr, ...]) -> tuple[sp.Expr, ...]:
@@ -53,16 +53,23 @@ def activation(choice: Choice, arguments: tuple[sp.Expr, ...]) -> tuple[sp.Expr,
     return tuple(components)
 
 
-def loss(choice: Choice, label: sp.Expr, output: sp.Expr) -> sp.Expr:
-    """ℓ of one component, in its label and its output.
+def loss(
+    choice: Choice, labels: tuple[sp.Expr, ...], outputs: tuple[sp.Expr, ...]
+) -> tuple[sp.Expr, ...]:
+    """The terms of ℓ, one for each component, in labels and outputs.
 
     Examples
     --------
     >>> a, b = sp.symbols("a b")
-    >>> loss(Choice("squared_error"), a, b)
-    (-a + b)**2/2
+    >>> loss(Choice("squared_error"), (a,), (b,))
+    ((-a + b)**2/2,)
     """
-    return cast(sp.Expr, bound(LOSSES[choice.name], choice).xreplace({y: label, x: output}))
+    expr = bound(LOSSES[choice.name], choice)
+    labelled = sp.Add(*map(sp.Mul, labels, outputs))
+    return tuple(
+        cast(sp.Expr, expr.xreplace({y: label, x: output, t: labelled}))
+        for label, output in zip(labels, outputs, strict=True)
+    )
 
 
 def regularizer(choice: Choice, weight: sp.Expr) -> sp.Expr:

@@ -25,7 +25,7 @@ from lagrangenet import (
     verify,
 )
 from lagrangenet.functions import Activation, Catalogue, Loss, Regularizer
-from lagrangenet.functions.base import Top, Z, n, p, parameter, r, w, x, y, z
+from lagrangenet.functions.base import Top, Z, n, p, parameter, r, t, w, x, y, z
 
 ENTRIES = [*ACTIVATIONS.values(), *LOSSES.values(), *REGULARIZERS.values()]
 COMPONENTWISE = [entry for entry in ACTIVATIONS.values() if not entry.coupled]
@@ -70,7 +70,7 @@ def test_the_catalogues_hold_what_the_design_names():
     )
     losses = (
         "squared_error cross_entropy binary_cross_entropy log_probability negative_log_density hinge "
-        "perceptron zero_one huber log_cosh"
+        "multiclass_hinge perceptron zero_one huber log_cosh"
     )
     assert set(activations.split()) <= set(ACTIVATIONS)
     assert set(losses.split()) <= set(LOSSES)
@@ -197,9 +197,10 @@ def test_kinks_of_an_activation_are_where_its_one_sided_derivatives_differ(entry
 def test_kinks_of_a_loss(entry, label):
     if entry.labels == "sign" and abs(label) != 1:
         return
-    expr = bound(entry, entry.expr).subs(y, label)
+    values = {y: label, t: sp.Rational(3, 4)}
+    expr = bound(entry, entry.expr).subs(values)
     start = 1 if entry.needs_simplex or entry.needs_positive else -12
-    kinks = {sp.sympify(kink).subs(y, label) for kink in entry.kinks}
+    kinks = {sp.sympify(kink).subs(values) for kink in entry.kinks}
     grid = {sp.Rational(j, 4) for j in range(start, 13)} | breakpoints(expr, x) | kinks
     assert {at for at in grid if has_kink(expr, x, at)} == kinks
 

@@ -177,7 +177,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("make, message", REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_refused_by_name(make, message):
     with pytest.raises(ProblemError) as caught:
         make()
@@ -198,7 +198,7 @@ LAYERS_REFUSED = {
 
 
 @pytest.mark.parametrize(
-    "text, shapes, message", LAYERS_REFUSED.values(), ids=LAYERS_REFUSED.keys()
+    ("text", "shapes", "message"), LAYERS_REFUSED.values(), ids=LAYERS_REFUSED.keys()
 )
 def test_layers_are_refused_by_name(text, shapes, message):
     layer = Layer("mine", text, shapes)
@@ -224,7 +224,7 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.parametrize("text, message", BAD_FILES.values(), ids=BAD_FILES.keys())
+@pytest.mark.parametrize(("text", "message"), BAD_FILES.values(), ids=BAD_FILES.keys())
 def test_bad_files(text, message):
     with pytest.raises(ProblemError) as caught:
         Graph.from_toml(text)

@@ -184,11 +184,11 @@ def test_jacobian_of_log_softmax(size, through_value):
 def test_loss_slope_is_the_derivative_of_the_definition(name, label, order):
     choice = LOSSES.choose(name)
     with mpmath.workdps(DIGITS):
-        ell = sp.lambdify([f.y, f.x], LOSSES.bind(choice).expr, "mpmath")
+        ell = sp.lambdify([f.y, f.x, f.t], LOSSES.bind(choice).expr, "mpmath")
         for point in ("0.125", "0.9", "3.5"):
-            y, x = mpmath.mpf(label), mpmath.mpf(point)
-            expected = differentiated(lambda at, y=y: ell(y, at), x, order)
-            found = evaluated(loss_slope(choice, order), {f.y: y, f.x: x})
+            y, x, t = mpmath.mpf(label), mpmath.mpf(point), mpmath.mpf("1.75")
+            expected = differentiated(lambda at, y=y, t=t: ell(y, at, t), x, order)
+            found = evaluated(loss_slope(choice, order), {f.y: y, f.x: x, f.t: t})
             assert abs(found - expected) <= ROUNDING * max(abs(expected), mpmath.mpf("1e-8"))
 
 

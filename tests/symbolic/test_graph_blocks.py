@@ -72,7 +72,9 @@ class World:
         self.graph = graph
         lam = {f"lambda_{n}": a for n, a in multipliers.items()}
         self.arrays = {**inputs, **states, **theta, **lam, "Y": Y}
-        self.lower = {n: int(graph.shapes[n][1][0]) if len(graph.shapes[n]) > 1 else 1 for n in states}
+        self.lower = {
+            n: int(graph.shapes[n][1][0]) if len(graph.shapes[n]) > 1 else 1 for n in states
+        }
         self.at, place = {}, 0
         shapes = {n: multipliers[n].shape for n in multipliers}
         for name, shape in (
@@ -121,7 +123,9 @@ class World:
         if expr.is_Symbol:
             return self.symbol(expr, at)
         if expr.is_Mul:  # zero first: a subscript outside its array is behind a guard
-            factors = sorted(expr.args, key=lambda e: not isinstance(e, (Between, sp.KroneckerDelta)))
+            factors = sorted(
+                expr.args, key=lambda e: not isinstance(e, (Between, sp.KroneckerDelta))
+            )
             product = 1.0
             for factor in factors:
                 product *= self.value(factor, at)

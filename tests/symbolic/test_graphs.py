@@ -90,7 +90,7 @@ def test_the_largest_entry_of_a_softmax_has_no_multiplier():
 
 def refused(equations, shapes, **settings):
     layer = Layer("mine", equations, shapes, **settings)
-    arrays = {a: 3 for a in layer.inputs}
+    arrays = dict.fromkeys(layer.inputs, 3)
     return Problem.graph(arrays, [C("y", layer, list(arrays))])
 
 
@@ -130,7 +130,7 @@ REFUSED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("make, message", REFUSED.values(), ids=REFUSED.keys())
+@pytest.mark.parametrize(("make", "message"), REFUSED.values(), ids=REFUSED.keys())
 def test_what_the_engine_cannot_do_is_refused_by_name(make, message):
     with pytest.raises(DerivationError) as caught:
         ln.generate(ln.derive(make()))
@@ -166,10 +166,10 @@ def test_code_stores_instead():
     ((index, place),) = part.stores
     assert index == j
     assert len(part.bound) == 2
-    assert sorted(str(e) for e in sp.Add.make_args(place))[-1].startswith("_") is True
+    assert sp.expand(place).coeff(part.bound[0][0]) in (1, 2)
 
 
-@pytest.mark.parametrize("slope, offset", [(1, 0), (2, -1), (-1, 5), (-3, 2)])
+@pytest.mark.parametrize(("slope", "offset"), [(1, 0), (2, -1), (-1, 5), (-3, 2)])
 def test_intervals_are_attained(slope, offset):
     low, high = interval(slope * t + offset, {t: (sp.Integer(1), sp.Integer(4))})
     assert [low, high] == [f(slope * v + offset for v in range(1, 5)) for f in (min, max)]

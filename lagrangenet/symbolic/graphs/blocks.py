@@ -106,7 +106,10 @@ def _variables(network: Network) -> Iterator[tuple[str, Limits]]:
     for name, of in named:
         sampled = of in states
         letters = (["j"] if sampled else []) + list("qrsuvwabc")
-        yield name, tuple(
-            (sp.Dummy(letter, integer=True, positive=True), sp.S.One, high)
-            for letter, (_, high) in zip(letters, shapes[of], strict=False)
+        yield (
+            name,
+            tuple(
+                (sp.Dummy(letter, integer=True, positive=True), sp.S.One, high)
+                for letter, (_, high) in zip(letters, shapes[of], strict=False)
+            ),
         )

@@ -17,10 +17,11 @@ from lagrangenet.graph import Graph
 from lagrangenet.layers.equation import Sigma
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.curvature import curvature, s
-from lagrangenet.symbolic.derivatives import jacobian, loss_slope, loss_value, penalty, slope
+from lagrangenet.symbolic.derivatives import jacobian, penalty, slope
 from lagrangenet.symbolic.graphs.elimination import Part, parts
 from lagrangenet.symbolic.graphs.network import LABELS, Network, NetworkCondition, Summand
 from lagrangenet.symbolic.graphs.pieces import base, dotted, multiplier
+from lagrangenet.symbolic.losses import loss_at
 from lagrangenet.symbolic.tangent import tangent
 
 
@@ -114,17 +115,8 @@ class Functions:
         order = node.order if isinstance(node, l.Partial) else 0
         vector, size = node.args[-2:]
         labels, components = node.args[: -2 - order], node.args[len(node.args) - 2 - order : -2]
-
-        def at(expr: sp.Expr, component: sp.Expr) -> sp.Expr:
-            here = {f.y: LABELS[(*labels, component)], f.x: vector.xreplace({l.STAR: component})}
-            return expr.replace(lambda e: e in here, lambda e: here[e])
-
-        if order:
-            component, *others = components
-            same = sp.Mul(*(sp.KroneckerDelta(component, other) for other in others))
-            return same * at(loss_slope(self.graph.loss, order), component)
-        component = sp.Dummy("p", integer=True, positive=True)
-        return sp.Sum(at(loss_value(self.graph.loss), component), (component, 1, size))
+        label, weight = LABELS[(*labels, l.STAR)], l.C[l.STAR]
+        return loss_at(self.graph.loss, label, vector, weight, size, components)
 
     def _jacobian(self, node: sp.Expr) -> sp.Expr:
         label, *components, vector, size = node.args

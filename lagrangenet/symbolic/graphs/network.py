@@ -118,7 +118,7 @@ class Network:
 
     @cached_property
     def values(self) -> Mapping[tuple[str, str], tuple[sp.Indexed, sp.Indexed]]:
-        """z and y of every equation y = σ(z), at the same indices, by constraint and name of z."""
+        """Every z and y of an equation y = σ(z), at the same indices, by constraint and name of z."""
         found = {}
         for use in self.graph.uses:
             for equation in use.equations:

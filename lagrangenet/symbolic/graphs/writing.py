@@ -37,12 +37,16 @@ class GraphWriter(IndexWriter):
     def scalar(self, expr: sp.Expr) -> Piece:
         """Sizes, indices and what is computed from them."""
         if isinstance(expr, sp.floor):
-            return self.style.function(self.style.word("floor"), [self.scalar(expr.args[0])[0]]), ATOM
+            return self.style.function(
+                self.style.word("floor"), [self.scalar(expr.args[0])[0]]
+            ), ATOM
         if expr.is_Symbol and "_" in expr.name:
             base, _, of = expr.name.partition("_")
             axis = _DIGITS.fullmatch(base)
             lower = self.style.number(axis[2]) if axis else ""
-            return self.style.script(self._base(axis[1] if axis else base), lower, self._word(of)), ATOM
+            return self.style.script(
+                self._base(axis[1] if axis else base), lower, self._word(of)
+            ), ATOM
         if isinstance(expr, sp.Indexed):
             return self._indexed(expr)
         if isinstance(expr, sp.Pow):
