@@ -10,7 +10,6 @@ no numbers but the parameters of its functions. It refuses at construction what 
 from __future__ import annotations
 
 import operator
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from lagrangenet.functions import (
     Loss,
     Regularizer,
 )
+from lagrangenet.functions.weighting import check_count, checked_weights, weighted
 from lagrangenet.graph import Constraint, Graph, Length
 from lagrangenet.toml import array_of_tables, inline, only, quoted, read, tables
 
@@ -113,8 +113,8 @@ class Problem:
         chosen = None if regularizer is None else REGULARIZERS.choose(regularizer)
         object.__setattr__(self, "inputs", _size(inputs, "the number of inputs"))
         object.__setattr__(self, "layers", tuple(layers))
-        weights = _weights(class_weights)
-        object.__setattr__(self, "loss", _loss(loss, weights))
+        weights = checked_weights(class_weights)
+        object.__setattr__(self, "loss", weighted(loss, weights))
         object.__setattr__(self, "class_weights", weights)
         object.__setattr__(self, "regularizer", chosen)
         object.__setattr__(self, "name", str(name))
@@ -127,11 +127,7 @@ class Problem:
             if not isinstance(layer, Dense):
                 raise ProblemError(f"layer {k} is {layer!r}; expected a Dense layer")
         self._check_output()
-        if self.class_weights and len(self.class_weights) != self.widths[-1]:
-            raise ProblemError(
-                f"{len(self.class_weights)} class weights for {self.widths[-1]} outputs; give one "
-                "for each output"
-            )
+        check_count(self.class_weights, self.widths[-1])
 
     def _check_output(self) -> None:
         last = self.activations[-1]
@@ -235,6 +231,7 @@ class Problem:
         loss: Named = "squared_error",
         regularizer: Named | None = None,
         name: str = "",
+        class_weights: Iterable[float] = (),
     ) -> Graph:
         """A network that is no chain: see :class:`~lagrangenet.graph.Graph`.
 
@@ -246,8 +243,9 @@ class Problem:
             In an order in which each reads what is there already.
         output : str, optional
             The state that the loss compares with the labels; by default the last.
-        loss, regularizer, name
-            As for a chain. The regularizer sums over the parameters with two or more axes.
+        loss, regularizer, name, class_weights
+            As for a chain. The regularizer sums over the parameters with two or more axes; the
+            weights are those of the last axis of the output.
 
         Examples
         --------
@@ -260,7 +258,7 @@ class Problem:
         >>> skip.parameters
         ('w', 'b_x1', 'b_x2')
         """
-        return Graph(inputs, constraints, output, loss, regularizer, name)
+        return Graph(inputs, constraints, output, loss, regularizer, name, class_weights)
 
     @classmethod
     def from_toml(cls, text: str) -> Problem | Graph:
@@ -310,39 +308,6 @@ def chain(
     last = LOSSES[LOSSES.choose(loss).name].default_output if output is None else output
     layers = [Dense(width, activation) for width in sizes[1:-1]] + [Dense(sizes[-1], last)]
     return Problem(sizes[0], layers, loss, regularizer, name, class_weights)
-
-
-def _weights(values: Iterable[float]) -> tuple[float, ...]:
-    try:
-        listed: list[Any] = list(values)
-    except TypeError:
-        raise ProblemError(
-            f"class_weights is {values!r}; expected one number for each output"
-        ) from None
-    weights = []
-    for value in listed:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ProblemError(f"class weight {value!r} is not a number")
-        if not 0 < value <= sys.float_info.max:
-            raise ProblemError(f"class weight {value!r} has to be positive and finite")
-        weights.append(float(value))
-    return tuple(weights)
-
-
-def _loss(what: Named, weights: tuple[float, ...]) -> Choice:
-    """The chosen loss, weighted if there are class weights."""
-    choice = LOSSES.choose(what)
-    plain = LOSSES[choice.name].without_options(choice)
-    if weights and LOSSES[choice.name].coupled:
-        raise ProblemError(
-            f"loss {choice.name!r} has no class weights: each of its terms compares two classes; "
-            "leave them out, or use another loss"
-        )
-    if weights:
-        return LOSSES[choice.name](**dict(plain.parameters), weighted=True)
-    if plain != choice:
-        raise ProblemError(f"loss {choice}: 'weighted' needs class_weights, one for each output")
-    return plain
 
 
 def _size(value: Any, what: str) -> int:

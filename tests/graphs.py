@@ -30,7 +30,7 @@ class Case(NamedTuple):
 @cache
 def routines(graph: Graph, dtype: str = "float64"):
     """Generated code, made once for each graph."""
-    return generate(derive(graph), dtype)
+    return generate(derive(graph, order=2), dtype)
 
 
 # -- data ------------------------------------------------------------------------------------------

@@ -384,6 +384,14 @@ def test_class_weights_that_are_refused(weights, message):
         chain([2, 3], loss="cross_entropy", class_weights=weights)
 
 
+def test_class_weights_of_a_loss_that_compares_two_classes():
+    message = "loss 'multiclass_hinge' has no class weights: each of its terms compares two classes"
+    with refused(message):
+        chain([2, 3], loss="multiclass_hinge", class_weights=(1, 2, 3))
+    with refused(message):
+        chain([2, 3], loss={"name": "multiclass_hinge", "weighted": True}, class_weights=(1, 2, 3))
+
+
 def test_a_weighted_loss_without_weights():
     with refused("'weighted' needs class_weights"):
         chain([2, 3], loss={"name": "cross_entropy", "weighted": True})

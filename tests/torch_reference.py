@@ -58,9 +58,9 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "log_probability": lambda x, y: -(y * x).sum(),
     "negative_log_density": lambda x, y: -torch.log(x).sum(),
     "hinge": lambda x, y: torch.relu(1 - y * x).sum(),
-    "multiclass_hinge": lambda x, y: x.shape[-1] * functional.multi_margin_loss(
-        x.reshape(-1, x.shape[-1]), y.reshape(-1, x.shape[-1]).argmax(-1), reduction="sum"
-    ),
+    "multiclass_hinge": lambda x, y: (
+        torch.relu(1 + x - (y * x).sum(-1, keepdim=True)) - y
+    ).sum(),
     "perceptron": lambda x, y: torch.relu(-y * x).sum(),
     "huber": lambda x, y, delta: functional.huber_loss(x, y, reduction="sum", delta=delta),
     "log_cosh": lambda x, y: torch.log(torch.cosh(x - y)).sum(),

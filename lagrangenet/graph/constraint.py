@@ -50,7 +50,8 @@ class Constraint:
         entry = layer if isinstance(layer, Layer) else LAYERS[layer]
         layer = entry.name
         check_name(state, "state")
-        sources = (of,) if isinstance(of, str) else tuple(of)
+        entry.check()
+        sources = _sources(state, of)
         if len(sources) != len(entry.inputs):
             raise ProblemError(
                 f"constraint {state!r}: {layer} has {len(entry.inputs)} input(s) "
@@ -118,9 +119,18 @@ def length_of(value: Any, what: str) -> int:
     return number
 
 
+def _sources(state: str, of: Any) -> tuple[str, ...]:
+    listed = (of,) if isinstance(of, str) else of
+    if not isinstance(listed, Iterable) or not all(isinstance(s, str) for s in (*listed,)):
+        raise ProblemError(
+            f"constraint {state!r} reads {of!r}; name one array, or a sequence of names"
+        )
+    return tuple(listed)
+
+
 def _option(state: str, name: str, value: Any, default: float) -> float:
     if isinstance(default, int):
-        if name == "pad" and value == 0 and not isinstance(value, bool):
+        if name == "pad" and isinstance(value, int) and not isinstance(value, bool) and value == 0:
             return 0
         return length_of(value, f"constraint {state!r}: {name}")
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e300:

@@ -12,6 +12,7 @@ import sympy as sp
 
 from lagrangenet.errors import ProblemError
 from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Choice, Loss, Regularizer
+from lagrangenet.functions.weighting import check_count, checked_weights, weighted
 from lagrangenet.graph.constraint import Constraint, length_of
 from lagrangenet.graph.sizes import Inputs, Length, Sizes, Use
 from lagrangenet.layers import Layer
@@ -22,6 +23,8 @@ from lagrangenet.toml import array_of_tables, inline, only, tables
 Named = str | Choice | Mapping[str, object]
 #: Names that the generated code needs for itself.
 _RESERVED = {"np", "M", "Y", "J", "eta", "theta", "inputs", "states", "multipliers", "direction"}
+_RESERVED |= {"class_weights", "gradients", "state_tangents", "multiplier_tangents", "RHO", "range", "windows"}
+_RESERVED |= {"positive", "logsumexp", "log_softplus", "erf", "erfc", "ndtr"}
 _PREFIXES = ("lam_", "lambda_", "grad_", "hess_", "res_")
 
 
@@ -38,6 +41,8 @@ class Graph:
         The state that the loss compares with the labels.
     loss, regularizer : Choice
     name : str
+    class_weights : tuple of float
+        c_p in ℓ = Σ_p c_p ℓ_p, one for each component of the output's last axis; or none.
     """
 
     inputs: tuple[tuple[str, tuple[Length, ...]], ...]
@@ -46,6 +51,7 @@ class Graph:
     loss: Choice
     regularizer: Choice | None = None
     name: str = ""
+    class_weights: tuple[float, ...] = ()
 
     def __init__(
         self,
@@ -55,38 +61,53 @@ class Graph:
         loss: Named = "squared_error",
         regularizer: Named | None = None,
         name: str = "",
+        class_weights: Iterable[float] = (),
     ) -> None:
-        listed = tuple(constraints)
+        single = isinstance(constraints, Constraint) or not isinstance(constraints, Iterable)
+        listed = () if single else tuple(constraints)
+        if single or not all(isinstance(c, Constraint) for c in listed):
+            raise ProblemError("a graph's constraints have to be a sequence of Constraint(...)")
         if not listed or not inputs:
             raise ProblemError("a graph needs at least one input and one constraint")
+        if not isinstance(inputs, Mapping):
+            raise ProblemError(
+                f"a graph's inputs are {inputs!r}; write their widths or shapes by name: "
+                '{"x": 4, "u": ("T", 3)}'
+            )
+        weights = checked_weights(class_weights)
         values = {
             "inputs": tuple((n, _sample_shape(n, shape)) for n, shape in dict(inputs).items()),
             "constraints": listed,
             "output": listed[-1].state if output is None else output,
-            "loss": LOSSES.choose(loss),
+            "loss": weighted(loss, weights),
             "regularizer": None if regularizer is None else REGULARIZERS.choose(regularizer),
             "name": str(name),
+            "class_weights": weights,
         }
         for key, value in values.items():
             object.__setattr__(self, key, value)
         self._check()
 
     def _check(self) -> None:
-        names = [*(n for n, _ in self.inputs), *self.states, *self.parameters]
+        axes = dict.fromkeys(n for _, shape in self.inputs for n in shape if isinstance(n, str))
+        names = [*(n for n, _ in self.inputs), *self.states, *self.parameters, *axes]
         for name in names:
             check_name(name, "array")
-            if name in _RESERVED or name.startswith(_PREFIXES) or name.endswith("_dot"):
+            taken = name in {*_RESERVED, *ACTIVATIONS}
+            if taken or name.startswith(_PREFIXES) or name.endswith("_dot"):
                 raise ProblemError(
-                    f"the name {name!r} is needed by the generated code; choose one that is none "
-                    f"of {', '.join(sorted(_RESERVED))}, does not begin with "
+                    f"the name {name!r} is needed by the generated code; choose one that is no "
+                    f"activation, none of {', '.join(sorted(_RESERVED))}, does not begin with "
                     f"{', '.join(_PREFIXES)} and does not end with _dot"
                 )
             if names.count(name) > 1:
-                raise ProblemError(f"two arrays are called {name!r}")
+                raise ProblemError(f"two arrays or axes are called {name!r}")
         if self.output not in self.states:
             raise ProblemError(
                 f"the output {self.output!r} is no state; known: {', '.join(self.states)}"
             )
+        if self.shapes[self.output][0] != (1, M):
+            raise ProblemError(f"the first axis of the output {self.output!r} has to be samples, M")
         if len(self.shapes[self.output]) < 2:
             raise ProblemError(
                 f"the output {self.output!r} has one number for each sample; the loss needs an axis "
@@ -97,8 +118,7 @@ class Graph:
                 f"loss {self.loss.name!r} needs outputs that are {unmet[0]}; give the constraint of "
                 f"{self.output!r} activation={unmet[1]}"
             )
-        if self.loss != self.loss_entry.without_options(self.loss):
-            raise ProblemError("class weights belong to chains of layers; a graph has none")
+        check_count(self.class_weights, self.shape_of(self.output)[-1])
         simplex = self.loss_entry.needs_simplex
         if simplex and not (self.output_activation and self.output_activation.simplex):
             raise ProblemError(
@@ -135,6 +155,19 @@ class Graph:
         entries = (*chosen, self.loss_entry, self.regularizer_entry)
         selects = any(e.forward.has(ArgLargest) for u in self.uses for e in u.equations)
         return not selects and all(e.smooth for e in entries if e is not None)
+
+    @property
+    def couples_samples(self) -> str | None:
+        """A state that reads samples other than its own, as batch statistics do; None if none."""
+        for use in self.uses:
+            arrays = use.layer.arrays
+            batched = {name for name, shape in arrays.items() if shape[0][1] == M}
+            for equation in use.equations:
+                own = equation.state.indices[0] if equation.name in batched else None
+                read = (e for e in equation.forward.atoms(sp.Indexed) if str(e.base.label) in batched)
+                if own is None or any(e.indices[0] != own for e in read):
+                    return use.names[equation.name]
+        return None
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -218,7 +251,10 @@ class Graph:
             If a layer's equations are a function of its options, which no file can hold.
         """
         lines = [f"name = {inline(self.name)}"] if self.name else []
-        lines += [f"output = {inline(self.output)}", f"loss = {inline(self.loss)}"]
+        unweighted = self.loss_entry.without_options(self.loss)
+        lines += [f"output = {inline(self.output)}", f"loss = {inline(unweighted)}"]
+        if self.class_weights:
+            lines.append(f"class_weights = {list(self.class_weights)!r}")
         if self.regularizer:
             lines.append(f"regularizer = {inline(self.regularizer)}")
         lines += ["", "[inputs]"]
@@ -263,7 +299,8 @@ def _constraint(number: int, row: dict[str, Any], own: Mapping[str, Layer]) -> C
 
 
 def _sample_shape(name: str, shape: Length | Iterable[Length]) -> tuple[Length, ...]:
-    lengths = (shape,) if isinstance(shape, int | str) else tuple(shape)
+    check_name(name, "input")
+    lengths = tuple(shape) if isinstance(shape, tuple | list) else (shape,)
     return tuple(
         length if isinstance(length, str) else length_of(length, f"input {name!r}: an axis")
         for length in lengths

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -11,7 +11,15 @@ import sympy as sp
 from lagrangenet.errors import ProblemError
 from lagrangenet.graph.constraint import Constraint
 from lagrangenet.layers import Layer
-from lagrangenet.layers.equation import Equation, M, Shape, check_name, index
+from lagrangenet.layers.equation import (
+    ArgLargest,
+    Equation,
+    Largest,
+    M,
+    Shape,
+    check_name,
+    index,
+)
 
 #: The length of an axis: a number, or a name for one that every batch may have another.
 Length = int | str
@@ -67,11 +75,17 @@ class Sizes:
         for j, length in enumerate(lengths, 1):
             if isinstance(length, str):
                 symbol = index(check_name(length, f"input {name!r}: axis"))
-                self.values.setdefault(symbol, None)
+                if self.values.setdefault(symbol, None) is not None or symbol == M:
+                    raise ProblemError(f"input {name!r}: the axis name {length!r} is taken")
             else:
                 symbol = index(f"n_{name}" if len(lengths) == 1 else f"n{j}_{name}")
-                self.values[symbol] = length
+                self._new(symbol, length)
             yield (sp.S.One, symbol)
+
+    def _new(self, symbol: sp.Symbol, value: int | None) -> None:
+        if symbol in self.values:
+            raise ProblemError(f"the axis name {str(symbol)!r} is taken; choose another")
+        self.values[symbol] = value
 
     def number(self, size: sp.Expr) -> int | None:
         """The value of a size, None if it is not known before there are data."""
@@ -95,11 +109,17 @@ class Sizes:
 
     def _use(self, constraint: Constraint) -> Use:
         entry = self._layer(constraint)
-        states = [e.name for e in entry.at(dict(constraint.options))]
+        equations = entry.at(dict(constraint.options))
+        states = [e.name for e in equations]
         names = dict(zip(entry.inputs, constraint.of, strict=True)) | dict(constraint.names)
         names |= {s: f"{s}_{constraint.state}" for s in states[:-1]}
         names[states[-1]] = constraint.state
-        for state in (names[s] for s in states):
+        parameters = {name for use in self.uses for _, name in use.constraint.names}
+        if wrong := [p for _, p in constraint.names if p in set(self.shapes) - parameters]:
+            raise ProblemError(
+                f"constraint {constraint.state!r}: the parameter {wrong[0]!r} has the name of a state"
+            )
+        for state in (names[s] for s in reversed(states)):
             if state in self.shapes:
                 raise ProblemError(f"two arrays are called {state!r}; give each state its own name")
         bound: dict[sp.Symbol, sp.Expr] = {M: M}
@@ -117,9 +137,19 @@ class Sizes:
         self._free(constraint, bound)
         for local in (*entry.parameters, *states):
             shape = tuple((low, high.xreplace(bound)) for low, high in entry.arrays[local])
-            if names[local] in states or names[local] not in self.shapes:
-                self.shapes[names[local]] = shape
-        return Use(constraint, entry, MappingProxyType(names), MappingProxyType(bound))
+            known = self.shapes.setdefault(names[local], shape)
+            if tuple(map(self._lengths, known)) != tuple(map(self._lengths, shape)):
+                raise ProblemError(
+                    f"constraint {constraint.state!r}: {names[local]!r} cannot be {local} too, "
+                    "which has another shape"
+                )
+        use = Use(constraint, entry, MappingProxyType(names), MappingProxyType(bound))
+        for equation in equations:
+            check_subscripts(use, equation, self.known)
+        return use
+
+    def _lengths(self, limits: tuple[sp.Expr, sp.Expr]) -> tuple[sp.Expr, ...]:
+        return tuple(self.known(limit) for limit in limits)
 
     def _bind(
         self,
@@ -186,8 +216,14 @@ class Sizes:
                     f"{name}=..."
                 )
             bound[symbol] = index(f"{name}_{constraint.state}")
-            self.values[bound[symbol]] = given[name]
+            self._new(bound[symbol], given[name])
         for name, size in constraint.entry.size_rules:
+            if unknown := size.free_symbols - set(bound):
+                raise ProblemError(
+                    f"constraint {constraint.state!r}: {constraint.layer} has "
+                    f"{name} = {constraint.entry.sizes[name]}, and {min(map(str, unknown))!r} is "
+                    "no size that is known by then"
+                )
             value = self.number(size.xreplace(bound))
             if value is not None and value < 1:
                 raise ProblemError(
@@ -197,4 +233,54 @@ class Sizes:
             if value is None:
                 self.rules[index(f"{name}_{constraint.state}")] = size.xreplace(bound)
             bound[index(name)] = index(f"{name}_{constraint.state}")
-            self.values[bound[index(name)]] = value
+            self._new(bound[index(name)], value)
+
+
+def check_subscripts(use: Use, equation: Equation, known: Callable[[sp.Expr], sp.Expr]) -> None:
+    """Refuse an equation that reads beyond an array, which NumPy would take for its other end.
+
+    Raises
+    ------
+    ProblemError
+        Naming the subscript, if one is outside for some value of its indices. Subscripts that are
+        not affine, and lengths that no batch is known to have, are left to the code.
+    """
+    limits = {v: (a, b) for v, a, b in equation.ranges} | dict(_bound(equation.forward))
+    for read in sorted(equation.forward.atoms(sp.Indexed), key=str):
+        array = str(read.base.label)
+        for axis, (subscript, (low, high)) in enumerate(
+            zip(read.indices, use.layer.arrays[array], strict=True), 1
+        ):
+            for below, end in ((True, low), (False, high)):
+                reached = _extreme(subscript, limits, below)
+                if reached is None:
+                    continue
+                beyond = known(((end - reached) if below else (reached - end)).xreplace(use.sizes))
+                if sp.expand(beyond).is_positive:
+                    raise ProblemError(
+                        f"constraint {use.constraint.state!r}: {read} of {use.layer.name} reads "
+                        f"{array!r} at {known(reached.xreplace(use.sizes))} of axis {axis}, which "
+                        f"{'begins' if below else 'ends'} at {known(end.xreplace(use.sizes))}"
+                    )
+
+
+def _bound(expr: sp.Expr) -> Iterator[tuple[sp.Symbol, tuple[sp.Expr, sp.Expr]]]:
+    for total in expr.atoms(sp.Sum):
+        yield from ((v, (a, b)) for v, a, b in total.limits)
+    for _, v, size in (node.args for node in expr.atoms(Largest, ArgLargest)):
+        yield v, (sp.S.One, size)
+
+
+def _extreme(
+    subscript: sp.Expr, limits: Mapping[sp.Symbol, tuple[sp.Expr, sp.Expr]], least: bool
+) -> sp.Expr | None:
+    """The least or largest value of an affine subscript, None of any other."""
+    if subscript.has(sp.Indexed):
+        return None
+    found = sp.expand(subscript)
+    for v in subscript.free_symbols & set(limits):
+        slope = found.coeff(v)
+        if not slope.is_Rational or (found - slope * v).has(v):
+            return None
+        found = found.xreplace({v: limits[v][0 if slope.is_positive == least else 1]})
+    return found

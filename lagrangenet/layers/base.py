@@ -32,7 +32,6 @@ from lagrangenet.layers.equation import (
     words_of,
 )
 
-
 #: Characters of a text.
 _LONGEST = 20_000
 

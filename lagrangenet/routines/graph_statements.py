@@ -29,7 +29,6 @@ class Statements:
     def __init__(self, network: Network) -> None:
         self.network, self.graph = network, network.graph
         self.shapes = _shapes(network)
-        self.lines = formulas(network.graph)
         self.taken = {*self.shapes, *map(str, self.graph.sizes), "M", "e"}
 
     # -- a sequence of conditions ------------------------------------------------------------------
@@ -81,7 +80,7 @@ class Statements:
         terms += [self.signed(arrays, part, axes, sign) for part in plain]
         terms.sort(key=lambda term: -len(term.axes))
         value = t.total(terms, axes) if terms else None
-        label, line = condition.label, self.lines[condition.label, condition.wrt]
+        label, line = condition.label, self.line(condition)
         full = value is not None and set(value.axes) == set(axes)
         starts_at_zero = (
             ranges
@@ -199,7 +198,7 @@ class Statements:
             if part.stores:
                 raise DerivationError(f"{name} stores inside a recurrence")
             (guarded if part.guards else plain).append(part)
-        line = self.lines[condition.label, condition.wrt]
+        line = self.line(condition)
         found: list[Statement] = []
         if plain:
             value = t.total([self.signed(arrays, p, axes, 1) for p in plain], axes)
@@ -228,6 +227,11 @@ class Statements:
     ) -> Arrays:
         """The translation to arrays, where some indices run and others are numbers of loops."""
         return Arrays(self.shapes.__getitem__, self.choice, extent, loops)
+
+    def line(self, condition: NetworkCondition) -> str:
+        """The formula of a condition, for its comment."""
+        order = 1 if condition.label.startswith("S") else 2
+        return formulas(self.graph, order)[condition.label, condition.wrt]
 
     def choice(self, state: str) -> Choice:
         """The activation of a constraint."""

@@ -16,10 +16,13 @@ from lagrangenet.symbolic.graphs.network import Network, NetworkCondition
 from lagrangenet.symbolic.graphs.pieces import multiplier
 
 
-def lower_graph(network: Network) -> GraphProgram:
-    """All routines of a graph."""
+def lower_graph(network: Network, order: int = 1) -> GraphProgram:
+    """All routines of a graph; with order 2 also products with second derivatives."""
     lowering = _Lowering(network)
-    return GraphProgram(network.graph, tuple(lowering.routines()), lowering.shapes)
+    routines = tuple(lowering.routines())
+    if order == 2:
+        routines += tuple(lowering.second_order())
+    return GraphProgram(network.graph, routines, lowering.shapes)
 
 
 class _Lowering(Statements):
@@ -65,6 +68,9 @@ class _Lowering(Statements):
             ("theta", "inputs", "Y", "states", "multipliers"),
             *self.differences(self.network.conditions(1), "res_"),
         )  # fmt: skip
+
+    def second_order(self) -> Iterator[GraphRoutine]:
+        """Products with the Hessian, the Gauss-Newton matrix, and ∇²L."""
         arguments = ("theta", "inputs", "Y", "states", "multipliers", "direction")
         products = tuple((p, f"hess_{p}") for p in self.graph.parameters)
         yield GraphRoutine(

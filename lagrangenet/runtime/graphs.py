@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 
 from lagrangenet.emit.graphs import emit_graph
-from lagrangenet.errors import DataError
+from lagrangenet.errors import DataError, DerivationError
 from lagrangenet.graph import Graph
 from lagrangenet.layers.equation import M
 from lagrangenet.routines.graph_ir import GraphProgram
@@ -29,7 +29,7 @@ Arrays = dict[str, Array]
 
 def generate_graph(derivation: GraphDerivation, dtype: str = "float64") -> GraphRoutines:
     """Generate the routines of a graph; called by :func:`lagrangenet.generate`."""
-    program = lower_graph(network(derivation.problem))
+    program = lower_graph(network(derivation.problem), derivation.order)
     return GraphRoutines(derivation.problem, emit_graph(program), dtype, program)
 
 
@@ -148,7 +148,7 @@ class GraphRoutines:
         moving = tuple(multipliers)
         state_tangents = self._checked(state_tangents, "state_tangents", moving, inputs)
         multiplier_tangents = self._multipliers(multiplier_tangents, inputs)
-        function = self._functions["kkt_product"]
+        function = self._second("kkt_product")
         return cast(Arrays, function(theta, inputs, Y, states, multipliers, direction,
                                      state_tangents, multiplier_tangents))  # fmt: skip
 
@@ -164,27 +164,40 @@ class GraphRoutines:
         --------
         >>> import lagrangenet as ln
         >>> graph = ln.Problem.graph({"x": 1}, [ln.Constraint("y", "affine", "x", m=1)])
-        >>> routines = ln.generate(ln.derive(graph))
+        >>> routines = ln.generate(ln.derive(graph, order=2))
         >>> kkt = routines.kkt_matrix(routines.initial(), {"x": [[2.0]]}, [[0.0]])
         >>> print(kkt.jacobian.toarray())
         [[ 1. -2. -1.]]
         """
         theta, inputs, Y = self._sample(theta, inputs, Y)
+        if coupled := self.problem.couples_samples:
+            raise DerivationError(
+                f"the equation of {coupled!r} reads other samples than its own; the sparse matrix is "
+                "assembled sample by sample, so use hessian_product or kkt_product"
+            )
         if states is None:
             states = self._functions["forward"](theta, inputs)
+        states = self._checked(states, "states", self.problem.states, inputs)
         if multipliers is None:
             multipliers = self._functions["backward"](theta, inputs, states, Y)
-        states = self._checked(states, "states", self.problem.states, inputs)
         multipliers = self._multipliers(multipliers, inputs)
-        product = partial(self._functions["kkt_product"], theta, inputs, Y, states, multipliers)
+        product = partial(self._second("kkt_product"), theta, inputs, Y, states, multipliers)
         return assemble(GraphLayout(self.problem, states, multipliers), product, self.dtype)
 
     def _product(self, name: str, theta: Any, inputs: Any, Y: Any, direction: Any) -> Arrays:
         theta, inputs, Y = self._sample(theta, inputs, Y)
         direction = self._checked(direction, "direction", self.problem.parameters)
         states, multipliers = self._solved(theta, inputs, Y)
-        function = self._functions[name]
+        function = self._second(name)
         return cast(Arrays, function(theta, inputs, Y, states, multipliers, direction))
+
+    def _second(self, name: str) -> Callable[..., Any]:
+        if name not in self._functions:
+            raise DerivationError(
+                f"these routines are of the first order and have no {name!r}; "
+                "generate(derive(graph, order=2)) has"
+            )
+        return self._functions[name]
 
     def _solved(self, theta: Arrays, inputs: Arrays, Y: Array) -> tuple[Arrays, Arrays]:
         states = self._functions["forward"](theta, inputs)
@@ -283,7 +296,12 @@ class GraphRoutines:
             array = floating(value, f"inputs: {name}", self.dtype)
             _finite(f"inputs: {name}", array)
             return array
-        tokens = np.asarray(value)
+        if isinstance(value, np.ma.MaskedArray):
+            raise DataError(f"inputs: {name} is a masked array; fill the masked entries first")
+        try:
+            tokens = np.asarray(value)
+        except ValueError as error:
+            raise DataError(f"inputs: {name} is not a rectangular array: {error}") from None
         if tokens.dtype.kind not in "iu":
             raise DataError(f"inputs: {name} holds subscripts, so it has to be whole numbers")
         limit = self.problem.limit_of(name)
@@ -318,15 +336,24 @@ class GraphRoutines:
         return sizes
 
     def _shape_matches(
-        self, what: str, array: Array, name: str, sizes: dict[sp.Symbol, int], whose: str
+        self,
+        what: str,
+        array: Array,
+        name: str,
+        sizes: dict[sp.Symbol, int],
+        whose: str,
+        determined: bool = False,
     ) -> None:
         limits = self.problem.shapes[name]
-        expected = [self.problem.known(high - low + 1) for low, high in limits]
+        expected = [self.problem.known(high if determined else high - low + 1)
+                    for low, high in limits]  # fmt: skip
         shown = f"({', '.join(map(str, expected))})"
         if array.ndim != len(expected):
             raise DataError(f"{what} has shape {array.shape}, expected {shown} for {whose}")
         if array.shape[0] == 0:
             raise DataError(f"{what} has no samples; the mean over an empty batch is undefined")
+        if array.size == 0:
+            raise DataError(f"{what} has shape {array.shape}; every axis needs a length of at least 1")
         for length, size in zip(array.shape, expected, strict=True):
             if size.is_Symbol and size not in sizes:
                 sizes[size] = length
@@ -338,7 +365,8 @@ class GraphRoutines:
                 )
 
     def _multipliers(self, multipliers: Any, inputs: Arrays) -> Arrays:
-        names = tuple(s for s in self.problem.states if s in multipliers)
+        constants = network(self.problem).constants
+        names = tuple(s for s in self.problem.states if s not in constants)
         return self._checked(multipliers, "multipliers", names, inputs)
 
     def _checked(
@@ -347,13 +375,13 @@ class GraphRoutines:
         found = {}
         sizes = {} if inputs is None else self._lengths(inputs)
         for name, value in self._named(arrays, what, names).items():
-            if isinstance(value, np.ndarray) and value.dtype.kind == "i" and what == "states":
-                found[name] = value
-                continue
-            array = floating(value, f"{what}: {name}", self.dtype)
-            if what != "multipliers":
-                self._shape_matches(f"{what}: {name}", array, name, dict(sizes), "the graph")
-            _finite(f"{what}: {name}", array)
+            where = f"{what}: {name}"
+            position = what == "states" and name in network(self.problem).constants
+            whole = isinstance(value, np.ndarray) and value.dtype.kind == "i"
+            array = value if position and whole else floating(value, where, self.dtype)
+            self._shape_matches(where, array, name, dict(sizes), "the graph",
+                                determined=what == "multipliers")  # fmt: skip
+            _finite(where, array)
             found[name] = array
         return found
 

@@ -146,7 +146,7 @@ def loss_slope(choice: Choice, order: int = 1, by_labelled: int = 0) -> sp.Expr:
     >>> loss_slope(Choice("cross_entropy"))
     -y/x
     >>> loss_slope(Choice("multiclass_hinge"), 0, 1)
-    Where(-t + x + 1 > 0, -1, 0)
+    Where(t - x < 1, -1, 0)
     """
     return _weighted(choice, _loss_slope(_differentiable(LOSSES, choice), order, by_labelled))
 

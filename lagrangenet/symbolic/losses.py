@@ -94,7 +94,7 @@ def _chain_rule(coupled: bool, order: int) -> sp.Expr:
     expr = sp.Sum(_Term(0, 0, p, _y[p], _x[p], t), (p, 1, f.n))
     for component in _components[:order]:
         expr = expr.diff(_x[component])
-    return collapse(expr, {v: (sp.S.One, f.n) for v in _components[:order]})
+    return collapse(expr, dict.fromkeys(_components[:order], (sp.S.One, f.n)))
 
 
 def _is_sum(e: sp.Expr) -> bool:

@@ -21,7 +21,7 @@ from lagrangenet.problem import Problem
 from lagrangenet.runtime import Layers, Routines, generate
 from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.verify.certificate import CheckResult, Verdict
-from lagrangenet.verify.differences import kink_distance
+from lagrangenet.verify.differences import kink_distance, penalty_kinks
 from lagrangenet.verify.explicit import LARGEST, ExplicitLagrangian
 from lagrangenet.verify.instance import Instance, small_instance
 from lagrangenet.verify.scipy_solutions import Solution
@@ -31,6 +31,8 @@ from lagrangenet.verify.textbook import ACTIVATION_RULES, Textbook, Theta
 Array = np.ndarray[Any, Any]
 #: The smallest distance to a kink at which differences are taken (DESIGN §6).
 CLEAR_OF_KINKS = 1e-3
+#: How far parameters move away from the kinks of a regularizer for that.
+AWAY = 0.05
 #: A block that is zero but for cancellation carries the rounding of the largest one, 1e-16 of it.
 #: So that this stays below tolerances of 1e-12, blocks are compared on at least this scale.
 NEGLIGIBLE = 1e-4
@@ -101,7 +103,7 @@ class Subject:
 
     @cached_property
     def few(self) -> Point:
-        """At most eight samples at a θ that keeps every z clear of the kinks.
+        """At most eight samples at a θ that keeps every z, and every weight, clear of the kinks.
 
         Raises
         ------
@@ -112,7 +114,13 @@ class Subject:
         for count in (8, 4, 2, 1):
             rows = rng.permutation(len(self.X))[:count]
             for _ in range(50):
-                point = Point(self._theta(rng, 1.0), self.X[rows], self.Y[rows])
+                theta = self._theta(rng, 1.0)
+                for kink in penalty_kinks(self.problem):  # away from it, on either side
+                    theta = tuple(
+                        (W + AWAY * np.sign(W - kink), b + AWAY * np.sign(b - kink))
+                        for W, b in theta
+                    )
+                point = Point(theta, self.X[rows], self.Y[rows])
                 if kink_distance(self.problem, point.theta, point.X, point.Y) > 2 * CLEAR_OF_KINKS:
                     return point
         raise Inconclusive("no random point keeps every preactivation clear of the kinks")

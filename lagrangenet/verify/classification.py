@@ -128,7 +128,9 @@ def classify(
         )
     clear = kink_distance(problem, point, inputs, labels)
     if clear == 0:
-        raise DataError("a preactivation lies at a kink, where the Hessian does not exist")
+        raise DataError(
+            "a preactivation, or a regularized weight, lies at a kink, where the Hessian does not exist"
+        )
     units = np.eye(problem.size, dtype=code.dtype)
     hessian = np.stack([code.hessp(flat, unit, inputs, labels) for unit in units], axis=1)
     return _judged(code, (hessian + hessian.T) / 2, tolerance, gradient)

@@ -131,9 +131,9 @@ def observed_rate(steps: Sequence[float], remainders: Floats, floor: float = 0.0
 
 
 def kink_distance(problem: Problem, theta: Theta, X: Array, Y: Array | None = None) -> float:
-    """The smallest |z − kink| over all layers and samples, infinite for a smooth network.
+    """The smallest |z − kink| over all layers and samples, infinite for a smooth problem.
 
-    Differences of a function are meaningless when they step over a kink. With labels Y the kinks
+    The kinks of a regularizer, in the parameters that it sums over, count as well. Differences of a function are meaningless when they step over a kink. With labels Y the kinks
     of the loss (in x^N, as expressions in the label y and the labelled output t) count as well.
 
     Examples
@@ -150,10 +150,30 @@ def kink_distance(problem: Problem, theta: Theta, X: Array, Y: Array | None = No
             at = float(written_out.bound(entry, layer.activation, kink))
             nearest = min(nearest, float(np.abs(z - at).min()))
     if Y is not None:
-        y, t, x = *sp.symbols("y t", real=True), passed[-1][1]
-        labelled = (Y * x).sum(axis=1, keepdims=True)
+        y, t = sp.symbols("y t", real=True)
+        outputs = passed[-1][1]
+        labelled = (Y * outputs).sum(axis=1, keepdims=True)
         for kink in problem.loss_entry.kinks:
             where = written_out.bound(problem.loss_entry, problem.loss, kink)
             at = sp.lambdify((y, t), where, "numpy")(Y, labelled)
-            nearest = min(nearest, float(np.abs(x - at).min()))
+            nearest = min(nearest, float(np.abs(outputs - at).min()))
+    counted = 2 if problem.penalizes_biases else 1
+    for kink in penalty_kinks(problem):
+        for part in (part for pair in theta for part in pair[:counted]):
+            nearest = min(nearest, float(np.abs(part - kink).min()))
     return nearest
+
+
+def penalty_kinks(problem: Problem) -> list[float]:
+    """The weights at which the regularizer is not differentiable.
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> penalty_kinks(chain([1, 1], regularizer="L1")), penalty_kinks(chain([1, 1]))
+    ([0.0], [])
+    """
+    entry, choice = problem.regularizer_entry, problem.regularizer
+    if entry is None or choice is None:
+        return []
+    return [float(written_out.bound(entry, choice, kink)) for kink in entry.kinks]

@@ -35,7 +35,7 @@ class GraphSolution(GraphCheck):
                 f"{space.size} variables with {graph.size} parameters; "
                 f"SLSQP solves up to {LARGEST} in seconds"
             )
-        routines = generate(derive(graph))
+        routines = generate(derive(graph, order=2))
         v, lam = self._solution(space, descended(routines, point))
         states, at = space.at(v)
         multipliers = space.split(lam)

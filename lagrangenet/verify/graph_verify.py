@@ -57,7 +57,7 @@ def verify_graph(
     say = report or (lambda _: None)
     name = graph.name or "graph"
     say(f"{name}: deriving and generating")
-    code = generate(derive(graph)) if routines is None else routines
+    code = generate(derive(graph, order=2)) if routines is None else routines
     if code.dtype != "float64":
         raise DataError(
             "verify checks float64 routines; the float32 ones have the same source: "

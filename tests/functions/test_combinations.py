@@ -8,11 +8,13 @@ import itertools
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from lagrangenet import (
     ACTIVATIONS,
     LOSSES,
     REGULARIZERS,
+    Constraint,
     Dense,
     DerivationError,
     Problem,
@@ -21,6 +23,8 @@ from lagrangenet import (
     generate,
     verify,
 )
+from lagrangenet.functions import Loss
+from lagrangenet.functions import base as f
 from lagrangenet.verify.check import Check
 from lagrangenet.verify.textbook import Textbook
 from tests.problems import TRAINABLE, TRAINED, case, fits, flat, relative_error
@@ -135,6 +139,74 @@ def test_class_weights_against_torch():
     assert value == pytest.approx(total.item(), rel=1e-14)
     expected = [[part.grad.numpy() for part in pair] for pair in leaves]
     assert relative_error(flat(gradient), flat(expected)) <= 1e-14
+
+
+@pytest.mark.parametrize("kind", ["chain", "graph"])
+def test_multiclass_hinge_is_the_sum_over_the_other_classes(kind):
+    """Against torch, and against Σ_{j≠y} max(0, 1 + s_j − s_y) spelled out."""
+    torch = pytest.importorskip("torch")
+    problem = chain([2, 4], loss="multiclass_hinge")
+    _, ((W, b),), X, _ = case(problem, samples=9, seed=4)
+    classes = np.arange(9) % 4
+    Y = np.eye(4)[classes]
+    if kind == "chain":
+        value, ((dW, db),) = generate(derive(problem)).value_and_grad(((W, b),), X, Y)
+    else:
+        dense = Constraint("s", "affine", "x", m=4, W="W", b="b")
+        code = generate(derive(Problem.graph({"x": 2}, [dense], loss="multiclass_hinge")))
+        value, gradient = code.value_and_grad({"W": W, "b": b}, {"x": X}, Y)
+        dW, db = gradient["W"], gradient["b"]
+    scores = X @ W.T + b
+    behind = np.maximum(0, 1 + scores - scores[np.arange(9), classes][:, None])
+    others = behind[np.arange(4) != classes[:, None]]
+    assert 0 < (others == 0).sum() < others.size
+    assert value == pytest.approx(others.sum() / 9, rel=1e-14)
+    leaves = [torch.tensor(part, requires_grad=True) for part in (W, b)]
+    outputs = torch.tensor(X) @ leaves[0].T + leaves[1]
+    total = 4 * torch.nn.functional.multi_margin_loss(outputs, torch.tensor(classes))
+    total.backward()
+    assert value == pytest.approx(total.item(), rel=1e-14)
+    assert relative_error(dW, leaves[0].grad.numpy()) <= 1e-14
+    assert relative_error(db, leaves[1].grad.numpy()) <= 1e-14
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_multiclass_hinge_at_its_kink_and_in_its_type(dtype):
+    """Class 1 stands at the margin, where its share is 0; class 2 within, class 3 beyond."""
+    code = generate(derive(chain([1, 4], loss="multiclass_hinge")), dtype)
+    W, b = np.zeros((4, 1), dtype), np.array([2, 1, 1.5, 0], dtype)
+    X, Y = np.zeros((1, 1), dtype), np.eye(4, dtype=dtype)[:1]
+    value, ((_, db),) = code.value_and_grad(((W, b),), X, Y)
+    assert value == 0.5
+    assert db.dtype == np.dtype(dtype)
+    assert db.tolist() == [-1, 0, 1, 0]
+
+
+def test_a_smooth_loss_that_compares_outputs_has_its_second_order():
+    """Σ_p log(1 + exp(x_p − x_label)): every second derivative by x and t is at work."""
+    name = "logistic_ranking"
+    LOSSES.add(Loss(name, sp.log(1 + sp.exp(f.x - f.t)), "for this test", labels="distribution"))
+    try:
+        problem = chain([2, 3], loss=name)
+        code = generate(derive(problem, order=2))
+        _, theta, X, Y = case(problem, seed=3)
+        rng = np.random.default_rng(0)
+        v = [tuple(rng.normal(size=part.shape) for part in pair) for pair in theta]
+
+        def moved(step):
+            return tuple(
+                tuple(part + step * d for part, d in zip(pair, along, strict=True))
+                for pair, along in zip(theta, v, strict=True)
+            )
+
+        ends = [flat(code.gradient(moved(step), X, Y)) for step in (1e-5, -1e-5)]
+        expected = (ends[0] - ends[1]) / 2e-5
+        assert relative_error(flat(code.hessian_product(theta, X, Y, v)), expected) <= 1e-9
+        # the outputs are affine in θ, so that the Gauss-Newton matrix is the Hessian
+        assert relative_error(flat(code.gauss_newton_product(theta, X, Y, v)), expected) <= 1e-9
+        assert_gradient(problem, 3)
+    finally:
+        LOSSES.remove(name)
 
 
 def every_combination():

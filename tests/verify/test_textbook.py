@@ -227,6 +227,20 @@ def test_kink_distance():
     assert kink_distance(chain([1, 2, 1]), theta, np.array([[0.0]])) == np.inf
 
 
+def test_kink_distance_of_a_loss_that_compares_outputs():
+    """Class 2 is 0.25 from the margin 2 − 1 of the labelled class; the labelled one is no kink."""
+    problem = chain([1, 3], loss="multiclass_hinge")
+    theta = ((np.zeros((3, 1)), np.array([2.0, 1.25, -3.0])),)
+    assert kink_distance(problem, theta, np.zeros((1, 1)), np.eye(3)[:1]) == 0.25
+
+
+@pytest.mark.parametrize(("biases", "expected"), [(False, 0.5), (True, 0.125)])
+def test_kink_distance_of_a_regularizer(biases, expected):
+    problem = chain([1, 2], regularizer=REGULARIZERS["L1"](0.1, biases=biases))
+    theta = ((np.array([[-0.5], [2.0]]), np.array([0.125, 1.0])),)
+    assert kink_distance(problem, theta, np.zeros((1, 1))) == expected
+
+
 def test_shapes_that_do_not_fit_are_refused():
     problem, theta, X, Y = case("tanh")
     book = Textbook(problem)

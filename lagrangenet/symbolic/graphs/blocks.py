@@ -14,7 +14,8 @@ from functools import cache
 import sympy as sp
 
 from lagrangenet.symbolic.graphs.elimination import parts
-from lagrangenet.symbolic.graphs.network import Limits, Network, NetworkCondition
+from lagrangenet.symbolic.graphs.network import Network, NetworkCondition
+from lagrangenet.symbolic.graphs.objective import Limits
 from lagrangenet.symbolic.graphs.pieces import base, dotted, multiplier
 from lagrangenet.symbolic.graphs.writing import GraphWriter, readable
 from lagrangenet.symbolic.styles import Text, named_style

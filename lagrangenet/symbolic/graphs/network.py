@@ -24,15 +24,13 @@ import sympy as sp
 
 from lagrangenet.functions import ACTIVATIONS, Choice
 from lagrangenet.graph import Graph, Use
-from lagrangenet.layers.equation import M, Sigma
-from lagrangenet.symbolic import language as l
+from lagrangenet.layers.equation import Sigma
 from lagrangenet.symbolic.graphs import pieces
-from lagrangenet.symbolic.graphs.elimination import Part, parts
+from lagrangenet.symbolic.graphs.elimination import Part
+from lagrangenet.symbolic.graphs.objective import Limits, derivative, loss_term, penalty_term
 from lagrangenet.symbolic.graphs.pieces import base, dotted, multiplier
-from lagrangenet.symbolic.tangent import tangent
 
 Rename = Callable[[sp.Expr], sp.Expr]
-Limits = tuple[tuple[sp.Symbol, sp.Expr, sp.Expr], ...]
 #: The labels y of the loss.
 LABELS = base("Y")
 
@@ -233,19 +231,12 @@ class Network:
     @cached_property
     def loss(self) -> sp.Expr:
         """(1/M) Σ_i ℓ(y_i, x_i), the data term of J; ℓ is opaque."""
-        *outer, (_, _, size) = self._output_limits
-        vector = base(self.graph.output)[(*(v for v, *_ in outer), l.STAR)]
-        value = l.ell(*(v for v, *_ in outer), vector, size)
-        return sp.Sum(value, *reversed(outer)) / M
+        return loss_term(self.graph.output, self.graph.shapes[self.graph.output])
 
     @cached_property
     def penalty(self) -> sp.Expr:
         """ρ Σ ω(W) over the parameters that are regularized."""
-        return l.rho * sp.Add(*(
-            sp.Sum(l.omega(base(name)[v]), *limits)
-            for name in self.penalized
-            for v, limits in [self._entry(name)]
-        ))  # fmt: skip
+        return sp.Add(*(penalty_term(n, self.graph.shapes[n]) for n in self.penalized))
 
     @property
     def penalized(self) -> tuple[str, ...]:
@@ -256,41 +247,16 @@ class Network:
         shapes = self.graph.shapes
         return tuple(n for n in self.graph.parameters if everything or len(shapes[n]) > 1)
 
-    @property
-    def _output_limits(self) -> Limits:
-        shape = self.graph.shapes[self.graph.output]
-        letters = ["i", *"tuv"[: len(shape) - 2], "p"]
-        return tuple(
-            (sp.Symbol(v, integer=True, positive=True), a, b)
-            for v, (a, b) in zip(letters, shape, strict=True)
-        )
-
-    def _entry(self, name: str) -> tuple[tuple[sp.Symbol, ...], Limits]:
-        letters = "pqrstuv"
-        limits = tuple(
-            (sp.Symbol(v, integer=True, positive=True), a, b)
-            for v, (a, b) in zip(letters, self.graph.shapes[name], strict=False)
-        )
-        return tuple(v for v, *_ in limits), limits
-
     def _objective(
         self, name: str, order: int
     ) -> Iterator[tuple[sp.Indexed, Limits, tuple[Summand, ...]]]:
         """−∂J/∂x of the output, +∂J/∂W of a penalized parameter."""
-        if name == self.graph.output:
-            expr, limits = -self.loss, self._output_limits
-        elif name in self.penalized:
-            expr, limits = self.penalty, self._entry(name)[1]
-        else:
-            return
-        if order == 2:
-            expr = tangent(expr, {base(name): base(dotted(name))})
-        free = tuple(sp.Dummy(v.name, integer=True, positive=True) for v, *_ in limits)
-        ranges = tuple((v, a, b) for v, (_, a, b) in zip(free, limits, strict=True))
-        found = parts(
-            expr.diff(base(name)[free]), {v: (a, b) for v, a, b in ranges}, True, frozenset()
-        )
-        yield base(name)[free], ranges, tuple(Summand(part) for part in found)
+        output = name == self.graph.output
+        if output or name in self.penalized:
+            shape = self.graph.shapes[name]
+            free, found = derivative(name, shape, order, output)
+            ranges = tuple((v, a, b) for v, (a, b) in zip(free, shape, strict=True))
+            yield base(name)[free], ranges, tuple(Summand(part) for part in found)
 
 
 @cache

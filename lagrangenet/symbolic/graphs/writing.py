@@ -171,10 +171,10 @@ def _bound(expr: sp.Expr, taken: frozenset[str]) -> sp.Expr:
 
 
 @cache
-def formulas(graph: Graph) -> Mapping[tuple[str, str], str]:
+def formulas(graph: Graph, order: int) -> Mapping[tuple[str, str], str]:
     """Every condition in one line, by label and v: what comments in code say."""
     plain = network(graph, store=False)
-    conditions = (*plain.conditions(1), *plain.every_tangent)
+    conditions = plain.conditions(1) if order == 1 else plain.every_tangent
     return {(c.label, c.wrt): written(c, BRIEF) for c in conditions}
 
 
