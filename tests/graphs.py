@@ -208,7 +208,7 @@ VECTOR_LAYERS = (
 def _sequence_step(d: Draft) -> None:
     x = d.source(2)
     T = d.shapes[x][0]
-    kind = d.one_of(("recurrent", "recurrent", "dense_over_time", "attention"))
+    kind = d.one_of(("recurrent", "recurrent", "dense", "attention"))
     m = d.width()
     if kind == "attention":
         H, D = int(d.rng.integers(1, 4)), int(d.rng.integers(1, 4))

@@ -82,7 +82,10 @@ def random_labels(problem: Problem, samples: int, rng: np.random.Generator) -> n
             return np.eye(outputs)[rng.integers(outputs, size=samples)]
         return rng.dirichlet(np.ones(outputs), size=samples)
     if kind == "sign":
-        return rng.choice([-1.0, 1.0], size=(samples, outputs))
+        signs = rng.choice([-1.0, 1.0], size=(samples, outputs))
+        if problem.activations[-1].simplex:  # of equal labels Σ_p y_p x_p is constant
+            signs[:, 0], signs[:, -1] = 1.0, -1.0
+        return signs
     if kind == "binary":
         soft = rng.random((samples, outputs))
         return np.round(soft) if hard else soft

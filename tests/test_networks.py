@@ -26,8 +26,8 @@ torch_reference = pytest.importorskip("tests.torch_reference")
 
 TOLERANCE = 1e-12
 #: Of the fast run: architectures, and points (θ, X, Y) for each of them.
-FEW_CHAINS, CHAIN_POINTS = 25, 10
-FEW_GRAPHS, GRAPH_POINTS = 10, 25
+FEW_CHAINS, CHAIN_POINTS = 50, 5
+FEW_GRAPHS, GRAPH_POINTS = 25, 10
 #: Of the slow run, which has one point for each architecture: blocks, and architectures in each.
 BLOCKS, SIZE = 10, 500
 

@@ -58,9 +58,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "log_probability": lambda x, y: -(y * x).sum(),
     "negative_log_density": lambda x, y: -torch.log(x).sum(),
     "hinge": lambda x, y: torch.relu(1 - y * x).sum(),
-    "multiclass_hinge": lambda x, y: (
-        torch.relu(1 + x - (y * x).sum(-1, keepdim=True)) - y
-    ).sum(),
+    "multiclass_hinge": lambda x, y: (torch.relu(1 + x - (y * x).sum(-1, keepdim=True)) - y).sum(),
     "perceptron": lambda x, y: torch.relu(-y * x).sum(),
     "huber": lambda x, y, delta: functional.huber_loss(x, y, reduction="sum", delta=delta),
     "log_cosh": lambda x, y: torch.log(torch.cosh(x - y)).sum(),
@@ -158,7 +156,6 @@ LAYERS: dict[str, Reference] = {
     "recurrent": lambda x, p, o, s: _recurrent(x[0], p, s),
     "last": lambda x, p, o, s: x[0][:, -1],
     "mean_over_time": lambda x, p, o, s: x[0].mean(dim=1),
-    "dense_over_time": lambda x, p, o, s: s(functional.linear(x[0], p["W"], p["b"])),
 }
 
 

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import sympy as sp
 
-from lagrangenet.emit.numpy import _ADD as ADD
-from lagrangenet.emit.numpy import _ATOM as ATOM
-from lagrangenet.emit.numpy import _MUL as MUL
-from lagrangenet.emit.numpy import _NEG as NEG
-from lagrangenet.emit.numpy import _POW as POW
-from lagrangenet.emit.numpy import Piece
-from lagrangenet.emit.numpy import _Printer as Printer
+from lagrangenet.emit.expressions import ADD, ATOM, MUL, NEG, POW, Piece, Printer
 from lagrangenet.errors import DerivationError
 from lagrangenet.graph import Graph
 from lagrangenet.layers.equation import M
@@ -129,6 +123,9 @@ class ArrayPrinter(Printer):
         if value in (l.rho, l.eta, M) or not value.free_symbols:
             known = value.evalf(17) if value.is_number and not value.is_Rational else value
             return super()._number(t.scalar(known))
+        factor, rest = value.as_coeff_Mul()
+        if rest == l.rho:  # elastic net: a strength of its own times ρ
+            return f"{super()._number(t.scalar(factor))[0]} * {super()._number(t.scalar(rest))[0]}", MUL
         return self.size(value), ATOM if value.is_Symbol else MUL if value.is_Mul else ADD
 
     def size(self, expr: sp.Expr) -> str:

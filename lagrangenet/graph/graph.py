@@ -23,8 +23,8 @@ from lagrangenet.toml import array_of_tables, inline, only, tables
 Named = str | Choice | Mapping[str, object]
 #: Names that the generated code needs for itself.
 _RESERVED = {"np", "M", "Y", "J", "eta", "theta", "inputs", "states", "multipliers", "direction"}
-_RESERVED |= {"class_weights", "gradients", "state_tangents", "multiplier_tangents", "RHO", "range", "windows"}
-_RESERVED |= {"positive", "logsumexp", "log_softplus", "erf", "erfc", "ndtr"}
+_RESERVED |= {"gradients", "state_tangents", "multiplier_tangents", "RHO", "range", "windows"}
+_RESERVED |= {"class_weights", "positive", "logsumexp", "log_softplus", "erf", "erfc", "ndtr"}
 _PREFIXES = ("lam_", "lambda_", "grad_", "hess_", "res_")
 
 
@@ -69,6 +69,8 @@ class Graph:
             raise ProblemError("a graph's constraints have to be a sequence of Constraint(...)")
         if not listed or not inputs:
             raise ProblemError("a graph needs at least one input and one constraint")
+        if isinstance(inputs, tuple) and all(isinstance(e, tuple) for e in inputs):
+            inputs = dict(inputs)  # as the attribute holds them
         if not isinstance(inputs, Mapping):
             raise ProblemError(
                 f"a graph's inputs are {inputs!r}; write their widths or shapes by name: "
@@ -102,6 +104,20 @@ class Graph:
                 )
             if names.count(name) > 1:
                 raise ProblemError(f"two arrays or axes are called {name!r}")
+        given = {n for n, _ in self.inputs}
+        for use in self.uses:
+            for local in use.layer.inputs:
+                name, here = use.names[local], local in use.layer.integers
+                if here and name not in given:
+                    raise ProblemError(
+                        f"constraint {use.constraint.state!r}: {name!r} is computed; only an input "
+                        f"of the graph can hold subscripts, as {use.layer.name} needs"
+                    )
+                if not here and name in self.integers:
+                    raise ProblemError(
+                        f"constraint {use.constraint.state!r} reads {name!r} as numbers, but another "
+                        "one as subscripts"
+                    )
         if self.output not in self.states:
             raise ProblemError(
                 f"the output {self.output!r} is no state; known: {', '.join(self.states)}"
@@ -192,6 +208,11 @@ class Graph:
         return MappingProxyType(self._resolved.values)
 
     @property
+    def rules(self) -> Mapping[sp.Symbol, sp.Expr]:
+        """Sizes that follow from those of a batch."""
+        return MappingProxyType(self._resolved.rules)
+
+    @property
     def states(self) -> tuple[str, ...]:
         """Every state, inner ones too, in the order of evaluation."""
         return tuple(u.names[e.name] for u in self.uses for e in u.equations)
@@ -272,8 +293,8 @@ class Graph:
     def from_toml(cls, text: str) -> Graph:
         """Read a declaration; the inverse of :meth:`to_toml`."""
         table = tables(text)
-        only(table, {"name", "inputs", "output", "loss", "regularizer", "layers", "constraints"},
-             "a graph")  # fmt: skip
+        only(table, {"name", "inputs", "output", "loss", "class_weights", "regularizer", "layers",
+                     "constraints"}, "a graph")  # fmt: skip
         own = {layer.name: layer for layer in map(read_layer, array_of_tables(table, "layers"))}
         constraints = [_constraint(j, row, own)
                        for j, row in enumerate(array_of_tables(table, "constraints"), 1)]  # fmt: skip

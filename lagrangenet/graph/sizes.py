@@ -115,7 +115,8 @@ class Sizes:
         names |= {s: f"{s}_{constraint.state}" for s in states[:-1]}
         names[states[-1]] = constraint.state
         parameters = {name for use in self.uses for _, name in use.constraint.names}
-        if wrong := [p for _, p in constraint.names if p in set(self.shapes) - parameters]:
+        others = {*self.shapes, *(names[s] for s in states)} - parameters
+        if wrong := [p for _, p in constraint.names if p in others]:
             raise ProblemError(
                 f"constraint {constraint.state!r}: the parameter {wrong[0]!r} has the name of a state"
             )
@@ -137,6 +138,10 @@ class Sizes:
         self._free(constraint, bound)
         for local in (*entry.parameters, *states):
             shape = tuple((low, high.xreplace(bound)) for low, high in entry.arrays[local])
+            if any((self.number(high - low + 1) or 1) < 1 for low, high in shape):
+                raise ProblemError(
+                    f"constraint {constraint.state!r}: an axis of {names[local]!r} has no length"
+                )
             known = self.shapes.setdefault(names[local], shape)
             if tuple(map(self._lengths, known)) != tuple(map(self._lengths, shape)):
                 raise ProblemError(
@@ -255,6 +260,11 @@ def check_subscripts(use: Use, equation: Equation, known: Callable[[sp.Expr], sp
                 reached = _extreme(subscript, limits, below)
                 if reached is None:
                     continue
+                if not below and subscript.free_symbols and reached.has(M) != end.has(M):
+                    raise ProblemError(
+                        f"constraint {use.constraint.state!r}: {read} of {use.layer.name} mixes up "
+                        f"samples and components, at axis {axis} of {array!r}"
+                    )
                 beyond = known(((end - reached) if below else (reached - end)).xreplace(use.sizes))
                 if sp.expand(beyond).is_positive:
                     raise ProblemError(

@@ -97,7 +97,7 @@ def _floor(size: sp.Expr) -> sp.Expr:
 
 
 _FUNCTIONS: Mapping[str, Callable[..., sp.Expr]] = {
-    **{k: v for k, v in FUNCTIONS.items() if k not in ("max", "min")},
+    **{k: v for k, v in FUNCTIONS.items() if k not in ("max", "min", "where")},
     "sum": _over("sum"),
     "max": _over("max"),
     "argmax": _over("argmax"),
@@ -250,7 +250,8 @@ def _equation(
             names[word] = index(word)
     names |= {name: sp.nsimplify(value, rational=True) for name, value in options.items()}
     names |= {"M": M}
-    free = tuple(index(part.strip()) for part in subscripts.split(","))
+    parts = (part.strip() for part in subscripts.split(","))
+    free = tuple(index(check_name(part, f"layer {layer.name!r}, index of {state!r}:")) for part in parts)
     if len(free) != len(shapes[state]) or len(set(free)) != len(free):
         raise ProblemError(
             f"layer {layer.name!r}: {state}[{subscripts[:60]}] does not have {len(shapes[state])} "
@@ -298,10 +299,10 @@ def _ranged(layer: Layer, expr: sp.Expr, options: Mapping[str, float]) -> sp.Exp
     if not isinstance(expr, Over):
         return expr.func(*(_ranged(layer, arg, options) for arg in expr.args))
     kind, inside, *indices = expr.args
-    if not indices or (len(indices) > 1 and str(kind) != "sum"):
+    if len(set(indices)) < max(1, len(indices)) or (len(indices) > 1 and str(kind) != "sum"):
         raise ProblemError(
             f"layer {layer.name!r}: {kind}({inside}, ...) needs "
-            f"{'an index' if not indices else 'one index only'}, as in {kind}(x[i,q], q)"
+            f"{'one index' if indices else 'an index'}, each once, as in {kind}(x[i,q], q)"
         )
     limits = []
     for v in indices:

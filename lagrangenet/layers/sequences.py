@@ -62,13 +62,3 @@ mean_over_time = LAYERS.add(
         summary="the mean of a sequence",
     )
 )
-
-dense_over_time = LAYERS.add(
-    Layer(
-        "dense_over_time",
-        "z[i,t,p] = sum(W[p,q]*x[i,t,q], q) + b[p];  y[i,t,p] = sigma(z[i,t,p])",
-        "x[M,T,n] W[m,n] b[m] z[M,T,m] y[M,T,m]",
-        parameters="W b",
-        summary="sigma(W x_t + b) at every t",
-    )
-)

@@ -17,7 +17,7 @@ from lagrangenet.routines.graph_ir import Loop, Statement, Store, When, Zeros
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.graphs.arrays import Arrays, Read, Span, Subscript
 from lagrangenet.symbolic.graphs.elimination import Part
-from lagrangenet.symbolic.graphs.network import LABELS, Network, NetworkCondition
+from lagrangenet.symbolic.graphs.network import LABELS, WEIGHTS, Network, NetworkCondition
 from lagrangenet.symbolic.graphs.pieces import dotted, multiplier
 from lagrangenet.symbolic.graphs.writing import formulas
 from lagrangenet.symbolic.tensor import Node
@@ -275,6 +275,7 @@ def _shapes(network: Network) -> dict[str, Shape]:
     graph = network.graph
     found: dict[str, Shape] = dict(graph.shapes)
     found[str(LABELS.label)] = graph.shapes[graph.output]
+    found[str(WEIGHTS.label)] = graph.shapes[graph.output][-1:]
     for name in graph.states:
         ones = tuple((sp.S.One, high) for _, high in graph.shapes[name])
         found[multiplier(name)] = found[f"res_{name}"] = found[f"res_lambda_{name}"] = ones

@@ -333,6 +333,11 @@ class GraphRoutines:
         sizes: dict[sp.Symbol, int] = {}
         for name, array in inputs.items():
             self._shape_matches(f"inputs: {name}", array, name, sizes, "the graph")
+        swap = {s: sp.Integer(n) for s, n in sizes.items()}
+        for size in self.problem.rules:
+            if (length := self.problem.known(size).xreplace(swap).doit()) < 1:
+                given = ", ".join(f"{s} = {n}" for s, n in sizes.items() if s != M)
+                raise DataError(f"inputs are too short: {size} would be {length} with {given}")
         return sizes
 
     def _shape_matches(

@@ -105,7 +105,12 @@ class GraphOracle:
         self._sigma = {
             c.activation: _sigma(c.activation) for c in graph.constraints if c.activation
         }
-        self._loss = rule(LOSS_RULES, graph.loss, unlisted.loss)
+        self._weights = np.array(graph.class_weights or (1.0,))
+        plain = rule(LOSS_RULES, graph.loss, unlisted.loss)
+        self._loss = Rule(
+            lambda y, x: self._weights * plain.value(y, x),
+            lambda y, x: self._weights * plain.slope(y, x),
+        )
         self._omega: Rule | None = None
         if graph.regularizer is not None:
             self._omega = rule(REGULARIZER_RULES, graph.regularizer, unlisted.regularizer)
@@ -283,7 +288,12 @@ class GraphOracle:
         softmax = ACTIVATION_RULES["softmax"].value
         node = next(n for n in self.nodes if n.constraint.state == self.graph.output)
         z = node.names[node.equations.preactivation]
-        return z, lambda y, x: y.sum(axis=1, keepdims=True) * softmax(x) - y
+
+        def slope(y: Array, x: Array) -> Array:
+            weighted = self._weights * y
+            return np.asarray(weighted.sum(axis=1, keepdims=True) * softmax(x) - weighted)
+
+        return z, slope
 
     def _need_complex(self) -> None:
         if not self.continuable:
@@ -508,13 +518,26 @@ def _by_rows(loss: Rule, Y: Array, output: Array) -> Number:
 
 
 def _sigma(choice: Choice) -> Rule:
-    """σ and σ′. At a kink σ′ is what the table says there, and does not vary."""
+    """σ and σ′. At a kink both are what the table says there, and σ′ does not vary.
+
+    A complex step of two factors leaves the square of the step in the real part of z; that is at the
+    kink still.
+    """
     found, kinks = rule(ACTIVATION_RULES, choice, unlisted.activation), _kinks(choice)
 
+    def at_kinks(z: Array) -> Array:
+        for kink in kinks:
+            z = np.where(np.abs(np.real(z) - kink) <= STEP, kink + 1j * np.imag(z), z)
+        return z
+
+    def value(z: Array) -> Array:
+        return found.value(at_kinks(z) if np.iscomplexobj(z) else z)
+
     def slope(z: Array) -> Array:
+        z = at_kinks(z) if np.iscomplexobj(z) else z
         return found.slope(np.where(np.isin(np.real(z), kinks), np.real(z), z))
 
-    return Rule(found.value, slope) if kinks else found
+    return Rule(value, slope) if kinks else found
 
 
 def _kinks(choice: Choice) -> list[float]:

@@ -27,8 +27,9 @@ RUNS, ITERATIONS = 3, 150
 def regularized(graph: Graph) -> Graph:
     """The graph with an objective that has a minimizer."""
     term = L2(STRENGTH, biases=True)
-    inputs = dict(graph.inputs)
-    return Graph(inputs, graph.constraints, graph.output, graph.loss, term, graph.name)
+    loss = graph.loss_entry.without_options(graph.loss)
+    inputs, weights = dict(graph.inputs), graph.class_weights
+    return Graph(inputs, graph.constraints, graph.output, loss, term, graph.name, weights)
 
 
 class GraphSpace:

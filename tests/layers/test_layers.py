@@ -34,10 +34,15 @@ def graphs(name: str) -> tuple[tuple[str, Graph], ...]:
     return tuple(draws(LAYERS[name], RANDOM))
 
 
-def points(name: str):
-    """(what, case) for every draw of a layer, with one sample and with three."""
+def points(name: str, few: bool = True):
+    """(what, case) for draws of a layer, with one sample and with three.
+
+    Few are a random one and the one of sizes 1; otherwise all.
+    """
     rng = np.random.default_rng(5)
     for what, graph in graphs(name):
+        if few and what not in ("random 0", "every size 1"):
+            continue
         for samples in (1, 3):
             yield f"{what}, M = {samples}", random_point(graph, rng, samples)
 
@@ -66,9 +71,8 @@ def test_a_layer_without_a_reference_is_noticed():
         LAYERS.remove(layer.name)
 
 
-@EVERY_LAYER
-def test_values_and_first_derivatives_against_torch(name):
-    for what, case in points(name):
+def check_first(cases):
+    for what, case in cases:
         code = routines(case.graph)
         states = code.forward(case.theta, case.inputs)
         tensors = torch_reference.forward(
@@ -85,9 +89,8 @@ def test_values_and_first_derivatives_against_torch(name):
         assert_close({n: -multipliers[n] for n in slopes}, slopes, f"{what}, multipliers")
 
 
-@EVERY_LAYER
-def test_second_derivatives_against_torch(name):
-    for what, case in points(name):
+def check_second(cases):
+    for what, case in cases:
         code, v = routines(case.graph), direction(case)
         assert_close(
             code.hessian_product(case.theta, case.inputs, case.Y, v),
@@ -97,6 +100,23 @@ def test_second_derivatives_against_torch(name):
             code.gauss_newton_product(case.theta, case.inputs, case.Y, v),
             torch_reference.gauss_newton_product(*case, v), f"{what}, Gauss-Newton",
         )  # fmt: skip
+
+
+@EVERY_LAYER
+def test_values_and_first_derivatives_against_torch(name):
+    check_first(points(name))
+
+
+@EVERY_LAYER
+def test_second_derivatives_against_torch(name):
+    check_second(points(name))
+
+
+@pytest.mark.slow
+@EVERY_LAYER
+def test_each_size_1_in_turn_against_torch(name):
+    check_first(points(name, few=False))
+    check_second(points(name, few=False))
 
 
 @EVERY_LAYER
@@ -112,7 +132,7 @@ def test_the_certificate_agrees(name):
 def test_float32_stays_float32(name):
     _, graph = graphs(name)[0]
     case = random_point(graph, np.random.default_rng(7), 2)
-    code = generate(derive(graph), dtype="float32")
+    code = generate(derive(graph, order=2), dtype="float32")
     theta = {n: a.astype(np.float32) for n, a in case.theta.items()}
     inputs = {n: a if n in graph.integers else a.astype(np.float32) for n, a in case.inputs.items()}
     Y, v = case.Y.astype(np.float32), {n: np.ones_like(a) for n, a in theta.items()}

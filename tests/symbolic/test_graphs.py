@@ -1,5 +1,7 @@
 """The engine for graphs: what is derived, what is proved, what is refused by name."""
 
+import time
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -7,6 +9,7 @@ import sympy as sp
 import lagrangenet as ln
 from lagrangenet import Constraint, DerivationError, Layer, Problem
 from lagrangenet.layers import LAYERS
+from lagrangenet.symbolic.graphs import pieces
 from lagrangenet.symbolic.graphs.elimination import interval, parts
 from lagrangenet.symbolic.graphs.network import network
 
@@ -175,20 +178,13 @@ def test_intervals_are_attained(slope, offset):
     assert [low, high] == [f(slope * v + offset for v in range(1, 5)) for f in (min, max)]
 
 
+@pytest.mark.slow  # measures time, so it wants the machine for itself
 def test_every_layer_is_derived_within_a_second_for_each_order():
-    import time
-
-    from lagrangenet.symbolic.graphs import pieces
-
     for layer in LAYERS.values():
-        options = tuple(sorted(layer.options.items()))
-        start = time.process_time()
-        pieces.contributions.__wrapped__(layer, options, False, 1)
-        first = time.process_time()
-        pieces.contributions.__wrapped__(layer, options, False, 2)
-        second = time.process_time()
-        assert first - start < 1, layer.name
-        assert second - first < 2, layer.name
+        for order in (1, 2):
+            start = time.process_time()
+            pieces.contributions.__wrapped__(layer.with_axes(0), (), False, order)
+            assert time.process_time() - start < 1, (layer.name, order)
 
 
 def test_two_activations_of_one_state_are_not_confused():

@@ -198,6 +198,7 @@ def test_the_generated_code_agrees(name):
     assert not _killer(name, routines(GRAPHS[name]).source)
 
 
+@pytest.mark.slow
 def test_the_graphs_give_mutants_of_every_kind_of_their_own():
     kinds = {mutant.kind for name in GRAPHS for mutant in _mutants(name)}
     assert {kind for rules in GRAPH_RULES.values() for kind, _ in rules} <= kinds

@@ -19,7 +19,13 @@ from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.curvature import curvature, s
 from lagrangenet.symbolic.derivatives import jacobian, penalty, slope
 from lagrangenet.symbolic.graphs.elimination import Part, parts
-from lagrangenet.symbolic.graphs.network import LABELS, Network, NetworkCondition, Summand
+from lagrangenet.symbolic.graphs.network import (
+    LABELS,
+    WEIGHTS,
+    Network,
+    NetworkCondition,
+    Summand,
+)
 from lagrangenet.symbolic.graphs.pieces import base, dotted, multiplier
 from lagrangenet.symbolic.losses import loss_at
 from lagrangenet.symbolic.tangent import tangent
@@ -115,7 +121,7 @@ class Functions:
         order = node.order if isinstance(node, l.Partial) else 0
         vector, size = node.args[-2:]
         labels, components = node.args[: -2 - order], node.args[len(node.args) - 2 - order : -2]
-        label, weight = LABELS[(*labels, l.STAR)], l.C[l.STAR]
+        label, weight = LABELS[(*labels, l.STAR)], WEIGHTS[l.STAR]
         return loss_at(self.graph.loss, label, vector, weight, size, components)
 
     def _jacobian(self, node: sp.Expr) -> sp.Expr:

@@ -33,6 +33,8 @@ from lagrangenet.symbolic.graphs.pieces import base, dotted, multiplier
 Rename = Callable[[sp.Expr], sp.Expr]
 #: The labels y of the loss.
 LABELS = base("Y")
+#: The class weights c of the loss, under a name that no array of a graph has.
+WEIGHTS = base("class_weights")
 
 
 @dataclass(frozen=True)

@@ -244,7 +244,10 @@ def _composed(expr: sp.Expr, known: Mapping[str, Equation], name: str, value: sp
 def _vanishes(expr: sp.Expr) -> bool:
     """Whether SymPy shows that an expression with sums is zero."""
     factored = expr.replace(lambda e: isinstance(e, sp.Sum), _factored)
-    return bool(sp.simplify(sp.expand(factored)) == 0)
+    try:
+        return bool(sp.simplify(sp.expand(factored)) == 0)
+    except StopIteration:  # SymPy 1.14, combining sums: then it does not show it
+        return False
 
 
 def _factored(total: sp.Sum) -> sp.Expr:

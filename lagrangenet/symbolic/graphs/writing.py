@@ -116,8 +116,8 @@ class GraphWriter(IndexWriter):
         return super()._function(expr)
 
     def _state(self, name: str) -> str:
-        match = _DIGITS.fullmatch(name)
-        return self.style.number(match[2]) if match else self._word(name)
+        match = _DIGITS.fullmatch(name)  # f1 and g1 may have different activations
+        return self.style.number(match[2]) if match and match[1] == "x" else self._word(name)
 
     def _whole(self, expr: sp.Expr) -> str:
         """σ_p(z), ∂σ_p/∂z_r, ℓ(y, x), ∂ℓ/∂x_p: functions of a vector."""

@@ -1,0 +1,77 @@
+"""Helper functions of a generated module, printed from the stable forms of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import sympy as sp
+
+from lagrangenet.emit.expressions import ATOM, SPECIAL, UNIT, Printer
+from lagrangenet.emit.lines import definition
+from lagrangenet.functions import ACTIVATIONS
+from lagrangenet.functions import base as f
+from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic import tensor as t
+from lagrangenet.symbolic.contraction import contract
+from lagrangenet.symbolic.stable import evaluable, stably
+from lagrangenet.symbolic.tensor import Node
+
+
+def helper_functions(printer: Printer, besides: frozenset[str] = frozenset()) -> list[str]:
+    """What the printed source calls, and what that needs in turn; without those that are ``besides``."""
+    written: dict[str, str] = {}
+    while missing := printer.helpers - written.keys() - besides:
+        written |= {name: _helper(name, printer) for name in sorted(missing)}
+    return [written[name] for name in sorted(written)]
+
+
+def _helper(name: str, beside: Printer) -> str:
+    if name == "positive":
+        body = "return np.maximum(x, np.finfo(x.dtype).tiny)"
+        return definition(name, "x", f"{SPECIAL[name][1]}.", [body])
+    axes: t.Axes = (l.i,)
+    if name in SPECIAL:
+        expr, summary = SPECIAL[name]
+        axes = (l.i,) if name == "logsumexp" else (l.i, l.p)
+        parameters = "z"
+    else:
+        entry = ACTIVATIONS[name]
+        expr = evaluable(stably(entry.expr)) if entry.stable is None else entry.stable
+        summary = entry.summary
+        parameters = ", ".join(["z", *sorted(entry.parameters)])
+        axes = (l.i, l.p)
+    node = contract(_at_state(expr), axes)
+    if name == "logsumexp":  # what has no component axis is a column
+        node = node.map(lambda one: replace(one, axes=(l.i, UNIT)) if one.axes == (l.i,) else one)
+    printer = beside.beside()
+    printer.override = {"Z": "z"}
+    code = printer.code(node)
+    body = _shared(printer, node, code)
+    return definition(printer.title(name), parameters, f"{summary}.", body)
+
+
+def _at_state(expr: sp.Expr) -> sp.Expr:
+    """The expression of an entry at the array Z^k, so that it can be contracted."""
+    swapped = expr.replace(
+        lambda e: isinstance(e, sp.Indexed) and e.base == f.Z,
+        lambda e: l.Z[l.k, l.i, l.p if e.indices[0] == f.p else e.indices[0]],
+    )
+    return swapped.xreplace({f.z: l.Z[l.k, l.i, l.p], f.n: l.n(l.k)})
+
+
+def _shared(printer: Printer, node: Node, code: str) -> Iterable[str]:
+    """Statements that compute ``code``, with what occurs twice computed once."""
+    nodes = list(node.walk())
+    parts = {printer.code(n) for n in nodes if isinstance(n, t.Call | t.Reduced)}
+    columns = (n for n in nodes if isinstance(n, t.Reduced) and n.axes == (l.i,))
+    parts |= {printer.column(n, printer.code(n), ATOM) for n in columns}
+    taken: set[str] = set()
+    for part in sorted(parts, key=lambda part: (-len(part), part)):
+        if code.count(part) > 1:
+            letter = "e" if "exp" in part else "m"
+            name = letter if letter not in taken else f"{letter}{len(taken) + 1}"
+            taken.add(name)
+            code = code.replace(part, name)
+            yield f"{name} = {part}"
+    yield f"return {code}"
