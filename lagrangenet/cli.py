@@ -246,7 +246,8 @@ def derive(
     if isinstance(derivation, Derivation) and (steps or condition is not None):
         _put(out, steps_text(derivation, condition, format.value, chosen, fragment) + "\n")
         return
-    shape = (form or chosen.form, format.value, written, chosen)
+    preferred = chosen.form if isinstance(derivation, Derivation) else Form.INDEX
+    shape = (form or preferred, format.value, written, chosen)
     text = derivation_json(derivation, *shape) if json else (
         derivation_text(derivation, *shape, fragment=fragment)
     )  # fmt: skip
