@@ -343,6 +343,6 @@ def _write_certificate(
 ) -> None:
     for problem in problems:
         name = _file_name(problem)
-        _write(folder / f"{name}.py", generate_routines(derive_problem(problem)).source)
+        _write(folder / f"{name}.py", generate_routines(derive_problem(problem, order=2)).source)
         _write(folder / f"{name}.toml", problem.to_toml())
     _write(folder / "certificate.json", certificate.to_json() + "\n")

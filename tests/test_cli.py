@@ -493,7 +493,7 @@ def test_out_writes_what_reproduces_the_certificate(run, few, tmp_path):
     problem = Problem.load(folder / "iris.toml")
     assert problem.to_toml() == certificate.problem["iris"]["declaration"]
     source = (folder / "iris.py").read_text(encoding="utf-8")
-    assert source == generate(derive(problem)).source
+    assert source == generate(derive(problem, order=2)).source
     data = load_dataset("iris").standardized()
     again = verify(
         problem, data.X, data.labels(problem.loss), seed=certificate.seed,

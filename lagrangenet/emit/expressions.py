@@ -87,7 +87,8 @@ class Printer:
             return code[:-1] + ", keepdims=True)"
         if code.endswith("[:, 0]"):
             return code.removesuffix("[:, 0]")
-        return f"{code if own == ATOM else f'({code})'}[:, None]"
+        axes = "..." if self.override else ":"  # a helper serves states of more axes too
+        return f"{code if own == ATOM else f'({code})'}[{axes}, None]"
 
     def array(self, node: Node) -> str:
         """The name of an array of floats, if the node is one."""

@@ -117,7 +117,8 @@ class ArrayPrinter(Printer):
     def _number(self, node: t.Number) -> Piece:
         value = self.graph.known(node.value)
         # a root is a Python number, so that float32 stays float32
-        if value.is_Pow and value.exp == sp.Rational(1, 2):
+        root = value.is_Pow and value.exp == sp.Rational(1, 2)
+        if root and (value.base.is_Rational or value.base.free_symbols):
             base = self.size(value.base)
             return (base if base.isalnum() else f"({base})") + "**0.5", POW
         if value in (l.rho, l.eta, M) or not value.free_symbols:
@@ -125,7 +126,9 @@ class ArrayPrinter(Printer):
             return super()._number(t.scalar(known))
         factor, rest = value.as_coeff_Mul()
         if rest == l.rho:  # elastic net: a strength of its own times ρ
-            return f"{super()._number(t.scalar(factor))[0]} * {super()._number(t.scalar(rest))[0]}", MUL
+            return " * ".join(
+                super(ArrayPrinter, self)._number(t.scalar(e))[0] for e in (factor, rest)
+            ), MUL
         return self.size(value), ATOM if value.is_Symbol else MUL if value.is_Mul else ADD
 
     def size(self, expr: sp.Expr) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import replace
 
 import sympy as sp
@@ -28,8 +28,8 @@ def helper_functions(printer: Printer, besides: frozenset[str] = frozenset()) ->
 
 def _helper(name: str, beside: Printer) -> str:
     if name == "positive":
-        body = "return np.maximum(x, np.finfo(x.dtype).tiny)"
-        return definition(name, "x", f"{SPECIAL[name][1]}.", [body])
+        body = ["return np.maximum(x, np.finfo(x.dtype).tiny)"]
+        return definition(name, "x", f"{SPECIAL[name][1]}.", body)
     axes: t.Axes = (l.i,)
     if name in SPECIAL:
         expr, summary = SPECIAL[name]
@@ -47,7 +47,7 @@ def _helper(name: str, beside: Printer) -> str:
     printer = beside.beside()
     printer.override = {"Z": "z"}
     code = printer.code(node)
-    body = _shared(printer, node, code)
+    body = list(_shared(printer, node, code))
     return definition(printer.title(name), parameters, f"{summary}.", body)
 
 
@@ -60,7 +60,7 @@ def _at_state(expr: sp.Expr) -> sp.Expr:
     return swapped.xreplace({f.z: l.Z[l.k, l.i, l.p], f.n: l.n(l.k)})
 
 
-def _shared(printer: Printer, node: Node, code: str) -> Iterable[str]:
+def _shared(printer: Printer, node: Node, code: str) -> Iterator[str]:
     """Statements that compute ``code``, with what occurs twice computed once."""
     nodes = list(node.walk())
     parts = {printer.code(n) for n in nodes if isinstance(n, t.Call | t.Reduced)}

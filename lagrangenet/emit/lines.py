@@ -22,7 +22,7 @@ def definition(name: str, arguments: str, summary: str, body: Iterable[str]) -> 
     title = textwrap.wrap(f'"""{summary}"""', WIDTH - 4, break_long_words=False)
     lines = "\n".join([*title, *body]).splitlines()
     inside = [part for line in lines for part in broken(f"    {line}")]
-    return "\n".join([f"def {name}({arguments}):", *inside])
+    return "\n".join([*broken(f"def {name}({arguments}):"), *inside])
 
 
 def commented(code: str, comment: str) -> list[str]:

@@ -104,20 +104,7 @@ class Graph:
                 )
             if names.count(name) > 1:
                 raise ProblemError(f"two arrays or axes are called {name!r}")
-        given = {n for n, _ in self.inputs}
-        for use in self.uses:
-            for local in use.layer.inputs:
-                name, here = use.names[local], local in use.layer.integers
-                if here and name not in given:
-                    raise ProblemError(
-                        f"constraint {use.constraint.state!r}: {name!r} is computed; only an input "
-                        f"of the graph can hold subscripts, as {use.layer.name} needs"
-                    )
-                if not here and name in self.integers:
-                    raise ProblemError(
-                        f"constraint {use.constraint.state!r} reads {name!r} as numbers, but another "
-                        "one as subscripts"
-                    )
+        self._check_tokens()
         if self.output not in self.states:
             raise ProblemError(
                 f"the output {self.output!r} is no state; known: {', '.join(self.states)}"
@@ -142,6 +129,22 @@ class Graph:
                 f"constraint of {self.output!r} activation='softmax', or use "
                 "'binary_cross_entropy' on logits"
             )
+
+    def _check_tokens(self) -> None:
+        given = {n for n, _ in self.inputs}
+        for use in self.uses:
+            for local in use.layer.inputs:
+                name, here = use.names[local], local in use.layer.integers
+                if here and name not in given:
+                    raise ProblemError(
+                        f"constraint {use.constraint.state!r}: {name!r} is computed; only an input "
+                        f"of the graph can hold subscripts, as {use.layer.name} needs"
+                    )
+                if not here and name in self.integers:
+                    raise ProblemError(
+                        f"constraint {use.constraint.state!r} reads {name!r} as numbers, but another "
+                        "one as subscripts"
+                    )
 
     # -- what follows from the declaration -------------------------------------------------------
 
@@ -180,7 +183,9 @@ class Graph:
             batched = {name for name, shape in arrays.items() if shape[0][1] == M}
             for equation in use.equations:
                 own = equation.state.indices[0] if equation.name in batched else None
-                read = (e for e in equation.forward.atoms(sp.Indexed) if str(e.base.label) in batched)
+                read = (
+                    e for e in equation.forward.atoms(sp.Indexed) if str(e.base.label) in batched
+                )
                 if own is None or any(e.indices[0] != own for e in read):
                     return use.names[equation.name]
         return None
@@ -316,7 +321,7 @@ def _constraint(number: int, row: dict[str, Any], own: Mapping[str, Layer]) -> C
         if key not in row:
             raise ProblemError(f"constraint {number} has no {key!r}")
     state, layer, of = (row.pop(key) for key in ("state", "layer", "of"))
-    return Constraint(state, own.get(layer, layer), of, **row)
+    return Constraint(state, own.get(layer, layer) if isinstance(layer, str) else layer, of, **row)
 
 
 def _sample_shape(name: str, shape: Length | Iterable[Length]) -> tuple[Length, ...]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
 from types import MappingProxyType
+from typing import Any
 
 import sympy as sp
 
@@ -105,14 +106,7 @@ class Layer:
                  "integers": integers}  # fmt: skip
         if not callable(equations):
             words["equations"] = equations
-        for key, text in words.items():
-            if not isinstance(text, str) or len(text) > _LONGEST:
-                raise ProblemError(
-                    f"layer {name!r}: {key!r} has to be a text of at most {_LONGEST} characters"
-                )
-        for key, table in {"options": options, "sizes": sizes, "ranges": ranges}.items():
-            if not isinstance(table or {}, Mapping):
-                raise ProblemError(f"layer {name!r}: {key!r} has to be a table by name")
+        _check_kinds(name, words, {"options": options, "sizes": sizes, "ranges": ranges})
         if isinstance(equations, str):
             equations = "\n".join(map(str.strip, equations.strip().splitlines()))
         values = {
@@ -120,10 +114,7 @@ class Layer:
             "equations": equations,
             "shapes": shapes,
             "parameters": tuple(parameters.split()),
-            "options": MappingProxyType({
-                check_name(option, f"layer {name!r}: option"): _number(name, option, value)
-                for option, value in (options or {}).items()
-            }),
+            "options": MappingProxyType(_numbers(name, options or {})),
             "sizes": MappingProxyType(dict(sizes or {})),
             "constants": tuple(constants.split()),
             "ranges": MappingProxyType(dict(ranges or {})),
@@ -218,10 +209,23 @@ class Layer:
         return Layer, (self.name, self.equations, self.shapes, *words, self.summary)
 
 
-def _number(layer: str, option: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
-        raise ProblemError(f"layer {layer!r}: the option {option!r} is {value!r}, not a number")
-    return value
+def _check_kinds(layer: str, words: Mapping[str, Any], tables: Mapping[str, Any]) -> None:
+    for key, text in words.items():
+        if not isinstance(text, str) or len(text) > _LONGEST:
+            raise ProblemError(
+                f"layer {layer!r}: {key!r} has to be a text of at most {_LONGEST} characters"
+            )
+    for key, table in tables.items():
+        if not isinstance(table or {}, Mapping):
+            raise ProblemError(f"layer {layer!r}: {key!r} has to be a table by name")
+
+
+def _numbers(layer: str, options: Mapping[str, Any]) -> dict[str, float]:
+    for option, value in options.items():
+        check_name(option, f"layer {layer!r}: option")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e300:
+            raise ProblemError(f"layer {layer!r}: the option {option!r} is {value!r}, not a number")
+    return dict(options)
 
 
 @cache

@@ -92,6 +92,11 @@ def _sigma(z: sp.Expr) -> sp.Expr:
     return Sigma(z)
 
 
+def _sigmoid(z: sp.Expr) -> sp.Expr:
+    """1/(1 + exp(-z)) in a form that neither overflows nor has a derivative that does."""
+    return (1 + sp.tanh(z / 2)) / 2
+
+
 def _floor(size: sp.Expr) -> sp.Expr:
     return sp.floor(size)
 
@@ -103,6 +108,7 @@ _FUNCTIONS: Mapping[str, Callable[..., sp.Expr]] = {
     "argmax": _over("argmax"),
     "delta": _delta,
     "sigma": _sigma,
+    "sigmoid": _sigmoid,
 }
 
 
@@ -135,7 +141,7 @@ def index(name: str) -> sp.Symbol:
     return sp.Symbol(name, integer=True, positive=True)
 
 
-def check_name(name: str, what: str) -> str:
+def check_name(name: Any, what: str) -> str:
     """The name, if it can be one in equations, files and code."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise ProblemError(
@@ -250,18 +256,19 @@ def _equation(
             names[word] = index(word)
     names |= {name: sp.nsimplify(value, rational=True) for name, value in options.items()}
     names |= {"M": M}
+    where = f"layer {layer.name!r}, equation of {state!r}"
     parts = (part.strip() for part in subscripts.split(","))
-    free = tuple(index(check_name(part, f"layer {layer.name!r}, index of {state!r}:")) for part in parts)
+    free = tuple(index(check_name(part, f"{where}: index")) for part in parts)
     if len(free) != len(shapes[state]) or len(set(free)) != len(free):
         raise ProblemError(
             f"layer {layer.name!r}: {state}[{subscripts[:60]}] does not have {len(shapes[state])} "
             "different indices"
         )
-    where = f"layer {layer.name!r}, equation of {state!r}"
     forward = _parsed(where, text, names, _FUNCTIONS, arrays)
     _check_subscripts(layer, forward)
     indices = {*free, *(v for over in forward.atoms(Over) for v in over.args[2:])}
-    for size in indices & {s for shape in shapes.values() for r in shape for s in r[1].free_symbols}:
+    sizes = {s for shape in shapes.values() for r in shape for s in r[1].free_symbols}
+    for size in sorted(indices & sizes, key=str):
         raise ProblemError(f"{where}: {size} is a size; give the index another letter")
     chosen = {index(name): names.get(name, sp.nsimplify(value, rational=True))
               for name, value in options.items()}  # fmt: skip
@@ -269,7 +276,6 @@ def _equation(
         (v, sp.S.One, axis[1].xreplace(chosen)) for v, axis in zip(free, shapes[state], strict=True)
     )
     written = _ranged(layer, forward, options).xreplace(chosen)
-    sizes = {s for shape in shapes.values() for r in shape for s in r[1].free_symbols}
     unknown = written.free_symbols - set(free) - sizes - set(arrays.values())
     unknown = {s for s in unknown if s.is_Symbol and str(s) not in arrays}
     unknown -= {e for e in written.free_symbols if isinstance(e, sp.Indexed)}

@@ -18,6 +18,7 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.report import html, latex
 from lagrangenet.report.document import Document, document
 from lagrangenet.symbolic.derivation import Derivation
+from lagrangenet.symbolic.display import stacked
 from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 from lagrangenet.symbolic.notation import Notation
 from lagrangenet.symbolic.printing import FORMS, check_form
@@ -116,7 +117,11 @@ def derivation_text(
         return latex.fragment(shown) if fragment else latex.page(shown)
     if format == "html":
         return html.page(shown)
-    return "\n".join(_text_lines(shown) if format == "text" else _markdown_lines(shown))
+    if format == "markdown":
+        return "\n".join(_markdown_lines(shown))
+    lagrangian = shown.parts[0].lagrangian
+    head = stacked(lagrangian) if isinstance(derivation, GraphDerivation) else str(lagrangian)
+    return "\n".join([head, "", *_text_lines(shown)])
 
 
 def derivation_json(
@@ -150,9 +155,6 @@ def derivation_json(
 
 
 def _text_lines(shown: Document) -> Iterable[str]:
-    part = shown.parts[0]
-    yield str(part.lagrangian)
-    yield ""
     rows = shown.rows
     width = min(max(len(str(row)) for row in rows), 78)
     widest = max(len(row.label) for row in rows) + 2

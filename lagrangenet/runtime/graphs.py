@@ -358,7 +358,9 @@ class GraphRoutines:
         if array.shape[0] == 0:
             raise DataError(f"{what} has no samples; the mean over an empty batch is undefined")
         if array.size == 0:
-            raise DataError(f"{what} has shape {array.shape}; every axis needs a length of at least 1")
+            raise DataError(
+                f"{what} has shape {array.shape}; every axis needs a length of at least 1"
+            )
         for length, size in zip(array.shape, expected, strict=True):
             if size.is_Symbol and size not in sizes:
                 sizes[size] = length

@@ -34,6 +34,13 @@ class Equation:
         return self.style.relation(self.left, self.sign, " ".join(self.terms))
 
 
+def stacked(equation: Equation) -> str:
+    """An equation as text, every summand after the first on a line of its own."""
+    first, *rest = equation.terms
+    head = equation.style.relation(equation.left, equation.sign, first)
+    return "\n    ".join([head, *rest])
+
+
 def table(equations: Iterable[Equation]) -> str:
     """Label, equation and meaning of each, as an HTML table; equations are written in MathML."""
     rows = "".join(

@@ -208,7 +208,7 @@ def summands(expr: sp.Expr) -> tuple[sp.Expr, ...]:
 
     >>> j, m = sp.symbols("j m", integer=True, positive=True)
     >>> summands(sp.Sum(l.b[1, j] * (1 - l.b[2, j]), (j, 1, m)))
-    (Sum(b[1, j], (j, 1, m)), Sum(-b[1, j]*b[2, j], (j, 1, m)))
+    (Sum(-b[1, j]*b[2, j], (j, 1, m)), Sum(b[1, j], (j, 1, m)))
     """
     found: list[sp.Expr] = []
     for term in sp.Add.make_args(expr):

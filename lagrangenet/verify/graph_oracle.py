@@ -23,15 +23,9 @@ from lagrangenet.functions import ACTIVATIONS, LOSSES, Choice
 from lagrangenet.functions.base import Entry
 from lagrangenet.graph import Constraint, Graph, Use
 from lagrangenet.verify import unlisted, written_out
-from lagrangenet.verify.equations import (
-    Dual,
-    Equations,
-    Evaluation,
-    Number,
-    applied,
-    read,
-    sizes_of,
-)
+from lagrangenet.verify.dual import Dual, Number, applied
+from lagrangenet.verify.equations import Equations, read
+from lagrangenet.verify.evaluation import Evaluation, sizes_of
 from lagrangenet.verify.textbook import (
     ACTIVATION_RULES,
     LOSS_RULES,

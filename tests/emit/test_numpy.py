@@ -121,7 +121,8 @@ def test_no_name_is_assigned_and_not_used_nor_used_and_not_assigned(problem):
         assert stored <= loaded, function.name
         assert loaded <= stored | arguments | module, function.name
         loaded_anywhere |= loaded
-    assert module - ROUTINES - {"np"} <= loaded_anywhere  # no helper, constant or import is left over
+    # no helper, constant or import is left over
+    assert module - ROUTINES - {"np"} <= loaded_anywhere
 
 
 @architectures

@@ -65,6 +65,23 @@ def test_an_elastic_net_has_a_second_order():
     ))  # fmt: skip
 
 
+def test_a_sigmoid_in_an_equation_does_not_overflow():
+    gate = own("y[i,p] = a[p]*sigmoid(b[p]*x[i,p])", "x[M,n] a[n] b[n] y[M,n]", "a b")
+    slopes(random_point(gate, np.random.default_rng(0), 3))
+    theta = {"a_y": np.ones(3), "b_y": np.array([1e3, -1e3, 1.0])}
+    code = generate(derive(gate, order=2))
+    arguments = theta, {"x": [[1.0, 1.0, 0.0]]}, np.zeros((1, 3))
+    np.testing.assert_array_equal(code.forward(*arguments[:2])["y"], [[1, 0, 0.5]])
+    for found in (code.gradient(*arguments), code.hessian_product(*arguments, theta)):
+        assert all(np.isfinite(array).all() for array in found.values())
+
+
+def test_an_error_function_in_an_equation():
+    slopes(random_point(
+        own("y[i,p] = erf(a[p]*x[i,p])", "x[M,n] a[n] y[M,n]", "a"), np.random.default_rng(0), 3
+    ))  # fmt: skip
+
+
 def test_statistics_of_a_batch_have_derivatives_but_no_matrix_by_samples():
     normalized = own("m[p] = sum(x[i,p], i)/M;  y[i,p] = a[p]*(x[i,p] - m[p])**3",
                      "x[M,n] m[n] a[n] y[M,n]", "a")  # fmt: skip
@@ -91,6 +108,22 @@ def test_an_activation_is_named_after_its_state_where_a_number_would_not_tell():
     written = str(derive(two))
     assert "σ^{f1}(z_ip^{f1})" in written
     assert "σ^{g1}(z_ip^{g1})" in written
+
+
+def test_an_index_of_an_inner_sum_is_not_captured():
+    cell = Layer(
+        "cell",
+        """
+        f[i,t,p] = sigmoid(sum(W[p,q]*x[i,t,q], q) + sum(U[p,r]*h[i,t-1,r], r))
+        h[i,t,p] = f[i,t,p]*h[i,t-1,p] + x[i,t,p]
+        y[i,t,p] = h[i,t,p]
+        """,
+        "x[M,T,n] W[m,n] U[m,m] f[M,T,m] h[M,0..T,m] y[M,T,m]",
+        "W U",
+    )
+    written = str(derive(graph({"x": (3, 2)}, [C("y", cell, "x", m=2)])))
+    assert "W_qr^y x_{i,t+1,r}" in written
+    assert "W_rr" not in written
 
 
 def test_a_notation_that_prefers_matrices_writes_a_graph_in_components(tmp_path, capsys):
@@ -138,6 +171,9 @@ REFUSED = {
     "no name": (lambda: C(None, "affine", "x", m=1), "state None: a name is a letter"),
     "parameter without name": (lambda: C("y", "affine", "x", m=1, W=None), "a name is a letter"),
     "reads a number": (lambda: C("y", "affine", 3, m=1), "reads 3; name one array"),
+    "a file with a list for a layer": (
+        lambda: Graph.from_toml("[inputs]\nx=1\n[[constraints]]\nstate='y'\nlayer=['a']\nof='x'"),
+        "unknown layer ['a']"),
     "axis called M": (lambda: graph({"x": ("M", 2)}, [C("y", "affine", "x", m=1)]), "is taken"),
     "axis called as a state": (
         lambda: graph({"x": ("y", 2)}, [C("y", "affine", "x", m=1)]), "are called 'y'"),
@@ -180,7 +216,9 @@ def test_a_constant_that_sympy_cannot_simplify_is_refused():
 
 @pytest.fixture(scope="module")
 def case():
-    chain = graph({"x": 3}, [C("h", "dense", "x", m=2, activation="tanh"), C("y", "affine", "h", m=1)])
+    chain = graph(
+        {"x": 3}, [C("h", "dense", "x", m=2, activation="tanh"), C("y", "affine", "h", m=1)]
+    )
     return random_point(chain, np.random.default_rng(0), 4)
 
 
@@ -234,7 +272,7 @@ def test_nothing_warns_and_inputs_stay_apart_from_results(case):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         states = code.forward(case.theta, case.inputs)
-        value, gradient = code.value_and_grad(*case[1:])
+        gradient = code.gradient(*case[1:])
     given = [*case.theta.values(), *case.inputs.values(), case.Y]
     for result in (*states.values(), *gradient.values()):
         assert not any(np.shares_memory(result, array) for array in given)

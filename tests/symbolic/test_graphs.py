@@ -59,7 +59,9 @@ def test_conditions(name, golden):
 
 @pytest.mark.parametrize("name", NAMED)
 def test_module(name, golden):
-    golden(f"graph-{name}-module.txt", ln.generate(ln.derive(NAMED[name], order=2)).source)
+    source = ln.generate(ln.derive(NAMED[name], order=2)).source
+    assert max(map(len, source.splitlines())) <= 99
+    golden(f"graph-{name}-module.txt", source)
 
 
 def condition(graph, wrt, label="S3"):

@@ -9,7 +9,9 @@ from lagrangenet.functions import ACTIVATIONS
 from lagrangenet.functions.base import Activation, z
 from lagrangenet.graph import Constraint, Graph
 from lagrangenet.layers import LAYERS, Layer
-from lagrangenet.verify.equations import FUNCTIONS, Dual, applied, read, sizes_of
+from lagrangenet.verify.dual import FUNCTIONS, Dual, applied
+from lagrangenet.verify.equations import read
+from lagrangenet.verify.evaluation import sizes_of
 from lagrangenet.verify.graph_oracle import GraphOracle, Point
 from tests.graphs import random_graphs, random_point
 from tests.layers.samples import draws

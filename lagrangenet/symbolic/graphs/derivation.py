@@ -7,7 +7,7 @@ from functools import cached_property
 
 from lagrangenet.errors import DerivationError
 from lagrangenet.graph import Graph
-from lagrangenet.symbolic.display import Equation, display, table
+from lagrangenet.symbolic.display import Equation, display, stacked, table
 from lagrangenet.symbolic.graphs.blocks import GraphBlock, hessian_blocks
 from lagrangenet.symbolic.graphs.network import Network, NetworkCondition, network
 from lagrangenet.symbolic.graphs.writing import equation, lagrangian_equation
@@ -30,12 +30,12 @@ class GraphDerivation:
     >>> graph = Graph({"x0": 2}, [Constraint("x1", "affine", "x0", m=1)])
     >>> print(GraphDerivation(graph))
     L = (1/M) Σ_{i=1}^{M} ℓ(y_i, x_i¹)
-        + Σ_{i=1}^{M} Σ_{p=1}^{m^{x1}} λ_ip^{x1} (x_ip¹ − (Σ_{q=1}^{n^{x0}} W_pq^{x1} x_iq⁰ + b_p^{x1}))
+        + Σ_{i=1}^{M} Σ_{p=1}^{m^{x1}} λ_ip^{x¹} (x_ip¹ − (Σ_{q=1}^{n^{x0}} W_pq^{x1} x_iq⁰ + b_p^{x1}))
     <BLANKLINE>
     (S1)  x_ip¹ = Σ_{q=1}^{n^{x0}} W_pq^{x1} x_iq⁰ + b_p^{x1}
-    (S2)  λ_ip^{x1} = −(1/M) ∂ℓ(y_i, x_i¹)/∂x_ip¹
-    (S5)  ∂L/∂W_pq^{x1} = −Σ_{i=1}^{M} λ_ip^{x1} x_iq⁰
-    (S5)  ∂L/∂b_p^{x1} = −Σ_{i=1}^{M} λ_ip^{x1}
+    (S2)  λ_ip^{x¹} = −(1/M) ∂ℓ(y_i, x_i¹)/∂x_ip¹
+    (S5)  ∂L/∂W_pq^{x1} = −Σ_{i=1}^{M} λ_ip^{x¹} x_iq⁰
+    (S5)  ∂L/∂b_p^{x1} = −Σ_{i=1}^{M} λ_ip^{x¹}
     """
 
     problem: Graph
@@ -83,7 +83,7 @@ class GraphDerivation:
 
     def __str__(self) -> str:
         rows = [f"({label})  {equation}" for label, _, equation in self.equations()]
-        return "\n".join([str(self.lagrangian()), "", *rows])
+        return "\n".join([stacked(self.lagrangian()), "", *rows])
 
     def _repr_latex_(self) -> str:
         rows = [str(self.lagrangian("latex"))]

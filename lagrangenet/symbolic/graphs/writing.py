@@ -143,9 +143,21 @@ _LETTERS = (*"pqrstuvabcdefghjlmnow", *(f"p{k}" for k in range(1, 100)))
 
 def readable(expr: sp.Expr, free: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, tuple[sp.Symbol, ...]]:
     """Indices as plain letters: different ones for free indices and within a sum."""
+    expr = _apart(expr)
     swap = _named(free, frozenset())
     taken = frozenset(v.name for v in swap.values())
     return _bound(expr.xreplace(swap), taken), tuple(swap[v] for v in free)
+
+
+def _apart(expr: sp.Expr) -> sp.Expr:
+    """The indices of sums as dummies, so that no letter that is given later is captured."""
+    if not expr.has(sp.Sum):
+        return expr
+    if not isinstance(expr, sp.Sum):
+        return expr.func(*map(_apart, expr.args))
+    swap = {v: sp.Dummy(v.name, integer=True, positive=True) for v, *_ in expr.limits}
+    limits = [(swap[v], a.xreplace(swap), b.xreplace(swap)) for v, a, b in expr.limits]
+    return sp.Sum(_apart(expr.function).xreplace(swap), *limits)
 
 
 def _named(indices: Iterable[sp.Symbol], taken: frozenset[str]) -> dict[sp.Symbol, sp.Symbol]:
