@@ -147,6 +147,11 @@ class Problem:
                 f"layer {self.depth}: softmax over one output is the constant 1; use at least two "
                 "outputs, or 'binary_cross_entropy' on one logit"
             )
+        if self.loss_entry.coupled and self.widths[-1] < 2:
+            raise ProblemError(
+                f"loss {self.loss.name!r} of one output is constant; use at least two outputs, or "
+                "'hinge' with labels -1 and 1"
+            )
 
     # -- what the declaration says, in the paper's symbols -------------------------------------
 

@@ -133,7 +133,7 @@ def random_problem(seed: int | np.random.Generator) -> Problem:
     activations = [_random_activation(rng) for _ in range(depth)]
     if not fits("identity", loss):
         activations[-1] = str(rng.choice([name for name in TRAINED if fits(name, loss)]))
-    if LOSSES[loss].needs_simplex:
+    if LOSSES[loss].needs_simplex or LOSSES[loss].coupled:
         widths[-1] = max(2, widths[-1])
     layers = [Dense(width, a) for width, a in zip(widths[1:], activations, strict=True)]
     strength = float(np.round(10 ** rng.uniform(-3, 0), 4))

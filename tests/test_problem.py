@@ -12,6 +12,7 @@ from lagrangenet import (
     ACTIVATIONS,
     L2,
     LOSSES,
+    Constraint,
     DataError,
     Dense,
     LagrangenetError,
@@ -421,3 +422,10 @@ def test_formulas_round_trip():
     assert Problem.from_toml(problem.to_toml()) == problem
     assert problem.strength == 0.5
     assert [entry.smooth for entry in problem.activations] == [True, False]
+
+
+def test_a_loss_between_outputs_needs_two_of_them():
+    with pytest.raises(ProblemError, match="'multiclass_hinge' of one output is constant"):
+        chain([2, 1], loss="multiclass_hinge")
+    with pytest.raises(ProblemError, match="give 'y' at least two components"):
+        Problem.graph({"x": 2}, [Constraint("y", "affine", "x", m=1)], loss="multiclass_hinge")

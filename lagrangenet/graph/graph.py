@@ -122,6 +122,11 @@ class Graph:
                 f"{self.output!r} activation={unmet[1]}"
             )
         check_count(self.class_weights, self.shape_of(self.output)[-1])
+        if self.loss_entry.coupled and self.shape_of(self.output)[-1] == 1:
+            raise ProblemError(
+                f"loss {self.loss.name!r} of one output is constant; give {self.output!r} at least "
+                "two components, or use 'hinge' with labels -1 and 1"
+            )
         simplex = self.loss_entry.needs_simplex
         if simplex and not (self.output_activation and self.output_activation.simplex):
             raise ProblemError(

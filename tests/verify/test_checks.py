@@ -627,13 +627,17 @@ def test_most_combinations_are_defined():
 #: Output and hidden functions with which SciPy may find no solution: descent stops at kinks of the
 #: output, and softplus lets its inputs drift along a valley. That is inconclusive, never wrong.
 HARD = ("→ 2 relu", "→ 2 leaky_relu", "→ 3 softplus")
+#: Losses whose minimizers lie at kinks, or that have none.
+UNSOLVED = {"hinge", "multiclass_hinge", "perceptron", "negative_log_density"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", DEFINED, ids=str)
 def test_every_combination_agrees_with_scipys_solutions(problem):
     certificate = verify(problem, *_data(problem, samples=5), only=SOLUTIONS)
-    if any(functions in str(problem) for functions in HARD):
+    if problem.loss.name in UNSOLVED:
+        assert {result.verdict for result in certificate.checks} == {"inapplicable"}, certificate
+    elif any(functions in str(problem) for functions in HARD):
         assert {result.verdict for result in certificate.failures} <= {"inconclusive"}, certificate
     else:
         assert certificate.agrees, certificate
