@@ -29,12 +29,12 @@ PROBLEMS = {"xor": [2, 3, 1], "digits": [64, 16, 10]}
 
 
 def equations() -> dict[str, str]:
-    """Files ``eq-NAME.tex``: every named formula of the documents."""
+    """Files ``eq-NAME.tex``: every named formula of the homework, which the article follows."""
+    path = documents()["01_homework"]
     files = {}
-    for path in documents().values():
-        for name, formula in execute(path).formulas.items():
-            note = f"% {name} of derivations/{path.name}, written by `{COMMAND}`\n"
-            files[f"eq-{name}.tex"] = f"{note}{formula.body}%\n"
+    for name, formula in execute(path).formulas.items():
+        note = f"% {name} of derivations/{path.name}, written by `{COMMAND}`\n"
+        files[f"eq-{name}.tex"] = f"{note}{formula.body}%\n"
     return files
 
 

@@ -143,7 +143,7 @@ class GaussNewton(AnalyticCheck):
             return "ℓ or Ω has kinks; a complex step needs analytic slopes of both"
         return super().inapplicable(subject)
 
-    name = "Gauss-Newton product against JᵀℓʺJ by complex steps"
+    name = "Gauss-Newton product against Jᵀ (∂²ℓ/∂x²) J by complex steps"
     tolerance = 1e-12
     reason = "relative to the largest entry that is compared; complex steps are exact to rounding"
 
