@@ -262,6 +262,9 @@ def generate(
     output: Output = None,
     loss: LossName = None,
     l2: Strength = None,
+    order: Annotated[
+        int, typer.Option(min=1, max=2, help="2: also products with second derivatives.")
+    ] = 1,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE.py", help="Write the module there (into a folder: by name)."),
@@ -272,7 +275,7 @@ def generate(
         raise ProblemError("say which network: --layers n0,n1,... or --problem FILE.toml")
     declared = case_problem(problem, layers, activation, output, loss, l2, None)
     inside = out / f"{_file_name(declared)}.py" if out is not None and out.is_dir() else out
-    _put(inside, generate_routines(derive_problem(declared)).source)
+    _put(inside, generate_routines(derive_problem(declared, order=order)).source)
 
 
 def main(arguments: list[str] | None = None) -> None:

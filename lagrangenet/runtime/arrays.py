@@ -52,6 +52,16 @@ def _exact(integers: Array, name: str, dtype: str) -> Array:
     return array
 
 
+def generator(seed: Any) -> np.random.Generator:
+    """A random generator from a seed, or the generator that was given."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"the seed is {seed!r}; it has to be a whole number, not negative, or a NumPy Generator"
+        ) from None
+
+
 def step_size(eta: Any) -> float:
     """A step size as a number."""
     try:

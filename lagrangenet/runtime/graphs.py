@@ -16,7 +16,7 @@ from lagrangenet.graph import Graph
 from lagrangenet.layers.equation import M
 from lagrangenet.routines.graph_ir import GraphProgram
 from lagrangenet.routines.graphs import lower_graph
-from lagrangenet.runtime.arrays import Array, floating, step_size
+from lagrangenet.runtime.arrays import Array, floating, generator, step_size
 from lagrangenet.runtime.checks import LABEL_TOLERANCE
 from lagrangenet.runtime.graph_layout import GraphLayout
 from lagrangenet.runtime.kkt import KKT, assemble
@@ -241,7 +241,7 @@ class GraphRoutines:
 
         Weights have two or more axes; a vector called ``g`` in its layer scales, any other shifts.
         """
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         local = {g: p for c in self.problem.constraints for p, g in c.names}
         theta = {}
         for name in self.problem.parameters:

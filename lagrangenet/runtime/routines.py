@@ -19,7 +19,7 @@ from lagrangenet.errors import DataError, DerivationError
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import Program
 from lagrangenet.routines.lower import lower
-from lagrangenet.runtime.arrays import Array, Layers, Theta, packed, step_size
+from lagrangenet.runtime.arrays import Array, Layers, Theta, generator, packed, step_size
 from lagrangenet.runtime.checks import LABEL_TOLERANCE, Checks
 from lagrangenet.runtime.graphs import GraphRoutines, generate_graph
 from lagrangenet.runtime.guards import guarded
@@ -314,7 +314,7 @@ class Routines(Checks):
 
     def initial(self, seed: int | np.random.Generator = 0) -> Theta:
         """Random parameters: W^k uniform in ±√(6/(n_k + n_{k-1})) (Glorot & Bengio 2010), b^k = 0."""
-        rng = np.random.default_rng(seed)
+        rng = generator(seed)
         theta = []
         for (after, before), _ in self.problem.shapes:
             bound = np.sqrt(6 / (after + before))

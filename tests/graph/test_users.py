@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from lagrangenet import Constraint, DataError, Layer, Problem, ProblemError, derive, generate
+from lagrangenet import Constraint, DataError, Layer, Problem, ProblemError, chain, derive, generate
 from lagrangenet.cli import app
 from lagrangenet.errors import DerivationError
 from lagrangenet.graph import Graph
@@ -276,3 +276,19 @@ def test_nothing_warns_and_inputs_stay_apart_from_results(case):
     given = [*case.theta.values(), *case.inputs.values(), case.Y]
     for result in (*states.values(), *gradient.values()):
         assert not any(np.shares_memory(result, array) for array in given)
+
+
+def test_indices_and_labels_are_not_called_like_arrays():
+    graph = Problem.graph(
+        {"q": 2}, [Constraint("p", "affine", "q", m=2), Constraint("y", "add", ("p", "q"))]
+    )
+    rows = {title: equation for _, title, equation in derive(graph).equations()}
+    assert rows["forward pass, y"] == "y_ir = p_ir + q_ir"
+    assert rows["multiplier of the output, y"] == "λ_ip^y = −(1/M) ∂ℓ(Y_i, y_i)/∂y_ip"
+
+
+def test_a_seed_that_is_none_is_refused():
+    graph = Problem.graph({"x": 2}, [Constraint("y", "affine", "x", m=2)])
+    for code in (generate(derive(graph)), generate(derive(chain([2, 2])))):
+        with pytest.raises(DataError, match="the seed is 'a'"):
+            code.initial("a")

@@ -172,6 +172,7 @@ def test_what_is_differentiated_is_named():
     assert written["S6"].startswith("∂L/∂b^k = ")
 
 
+@pytest.mark.slow  # measures time, so it wants the machine for itself
 def test_second_order_takes_at_most_a_second_more():
     for cache in (stationarity,):
         cache.cache_clear()

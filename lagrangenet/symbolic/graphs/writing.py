@@ -125,7 +125,15 @@ class GraphWriter(IndexWriter):
         vector = expr.args[-2]
         if expr.name == "ell":
             labels = expr.args[: -2 - order]
-            arguments = [self.write(LABELS[(*labels, l.STAR)])[0], self.write(vector)[0]]
+            # the labels are y, or Y beside an output of that name
+            same = str(vector.base.label) == "y"
+            written = [self.scalar(a)[0] for a in labels]
+            given = (
+                self.style.script(self.style.letter("Y"), "".join(written))
+                if same
+                else self.write(LABELS[(*labels, l.STAR)])[0]
+            )
+            arguments = [given, self.write(vector)[0]]
             head, along = style.name("ell"), expr.args[len(expr.args) - 2 - order : -2]
         else:
             first = self.scalar(expr.args[1])[0]
@@ -142,10 +150,11 @@ _LETTERS = (*"pqrstuvabcdefghjlmnow", *(f"p{k}" for k in range(1, 100)))
 
 
 def readable(expr: sp.Expr, free: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, tuple[sp.Symbol, ...]]:
-    """Indices as plain letters: different ones for free indices and within a sum."""
+    """Indices as plain letters: different ones for free indices, within a sum, and from arrays."""
     expr = _apart(expr)
-    swap = _named(free, frozenset())
-    taken = frozenset(v.name for v in swap.values())
+    arrays = frozenset(str(e.base.label) for e in expr.atoms(sp.Indexed))
+    swap = _named(free, arrays)
+    taken = arrays | {v.name for v in swap.values()}
     return _bound(expr.xreplace(swap), taken), tuple(swap[v] for v in free)
 
 
