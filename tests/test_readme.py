@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from lagrangenet import Problem
 from lagrangenet.cli import main
 from lagrangenet.verify.check import Check
 
@@ -38,3 +39,10 @@ def test_the_quoted_certificate_lists_every_check():
 @pytest.mark.parametrize("name", ["verify", "test"])
 def test_set_up_commands_are_marked_once(name):
     assert README.count(f"<!-- command: {name} -->") == 1
+
+
+def test_the_graph_file_is_the_graph_of_the_example():
+    text = re.search(r"```toml\n(.*?)\n```", README, re.DOTALL)[1]
+    graph = Problem.from_toml(text)
+    assert graph.parameters == ("w", "c", "V_x3")
+    assert Problem.from_toml(graph.to_toml()) == graph
