@@ -6,7 +6,7 @@
 routines, ``verify`` checks those routines against independent oracles.
 """
 
-from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from lagrangenet.errors import (
     DataError,
@@ -24,8 +24,6 @@ from lagrangenet.runtime import Routines, generate
 from lagrangenet.symbolic.derivation import Derivation, derive
 from lagrangenet.symbolic.notation import Notation
 from lagrangenet.verify import Certificate, Stationary, classify, verify
-
-__version__ = version("lagrangenet")
 
 __all__ = [
     "ACTIVATIONS",
@@ -54,3 +52,16 @@ __all__ = [
     "generate",
     "verify",
 ]
+
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """``__version__``, read when it is asked for: importing the reader takes a while."""
+        if name != "__version__":
+            raise AttributeError(f"module 'lagrangenet' has no attribute {name!r}")
+        from importlib.metadata import version
+
+        return version("lagrangenet")

@@ -164,8 +164,8 @@ def stationarity(lagrangian: Lagrangian | TangentLagrangian) -> tuple[Condition,
     Returns
     -------
     tuple of Condition
-        In the order of :data:`CONDITIONS` (:data:`TANGENT_CONDITIONS`); those of one label that differ by kind of layer follow
-        each other.
+        In the order of :data:`CONDITIONS` (:data:`TANGENT_CONDITIONS`); those of one label that
+        differ by kind of layer follow each other.
 
     Examples
     --------
@@ -197,12 +197,21 @@ class Stages:
 
 def stages(lagrangian: Lagrangian | TangentLagrangian, row: _Row) -> Stages:
     """Differentiate a Lagrangian by the symbol of a row of :data:`CONDITIONS`, stage by stage."""
-    surviving = tuple(s for s in summands(lagrangian.expr) if s.has(row.wrt.base))
-    derivatives = tuple(summand.diff(row.wrt) for summand in surviving)
-    collapsed = collapse(sp.Add(*derivatives), _ranges)
+    surviving, derivatives, collapsed = _differentiated(lagrangian, row.wrt)
     return Stages(surviving, derivatives, collapsed, at_layers(collapsed, row))
 
 
+@cache
+def _differentiated(
+    lagrangian: Lagrangian | TangentLagrangian, wrt: sp.Indexed
+) -> tuple[tuple[sp.Expr, ...], tuple[sp.Expr, ...], sp.Expr]:
+    """What is the same for the output and the hidden layers."""
+    surviving = tuple(s for s in summands(lagrangian.expr) if s.has(wrt.base))
+    derivatives = tuple(summand.diff(wrt) for summand in surviving)
+    return surviving, derivatives, collapse(sp.Add(*derivatives), _ranges)
+
+
+@cache
 def summands(expr: sp.Expr) -> tuple[sp.Expr, ...]:
     """The terms of an expression, sums over indices taken apart.
 

@@ -12,7 +12,6 @@ import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -194,6 +193,8 @@ def package_hash() -> str:
 @cache
 def environment() -> dict[str, str]:
     """Versions that the figures depend on."""
+    from importlib.metadata import PackageNotFoundError, version  # here: its import is slow
+
     found = {"python": platform.python_version(), "platform": platform.platform(terse=True)}
     found["machine"] = platform.machine()
     for name in ("lagrangenet", "numpy", "scipy", "sympy"):
