@@ -87,6 +87,8 @@ class Entry:
         derivative is taken to be there.
     subgradient : str
         The choice at the kinks, in words; empty if there are none.
+    creases : tuple of sympy.Expr
+        Arguments at which the derivative exists and has a kink: there the second derivative jumps.
     parameters : mapping
         Parameter names and defaults, NaN where there is none; each is a SymPy symbol of that name
         in ``expr``: see :meth:`symbol`.
@@ -106,6 +108,7 @@ class Entry:
     stable: sp.Expr | None = None
     kinks: tuple[sp.Expr, ...] = ()
     subgradient: str = ""
+    creases: tuple[sp.Expr, ...] = ()
     parameters: Mapping[str, float] = field(
         default_factory=lambda: MappingProxyType({}), hash=False
     )

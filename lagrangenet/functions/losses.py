@@ -107,6 +107,7 @@ huber = LOSSES.add(
             (_delta * (sp.Abs(x - y) - _delta / 2), True),
         ),
         "sum of (x - y)^2/2 up to |x - y| = delta, beyond it delta (|x - y| - delta/2)",
+        creases=(y - _delta, y + _delta),
         parameters={"delta": 1.0},
     )
 )

@@ -133,8 +133,10 @@ def observed_rate(steps: Sequence[float], remainders: Floats, floor: float = 0.0
 def kink_distance(problem: Problem, theta: Theta, X: Array, Y: Array | None = None) -> float:
     """The smallest |z − kink| over all layers and samples, infinite for a smooth problem.
 
-    The kinks of a regularizer, in the parameters that it sums over, count as well. Differences of a function are meaningless when they step over a kink. With labels Y the kinks
-    of the loss (in x^N, as expressions in the label y and the labelled output t) count as well.
+    Differences are meaningless when they step over a kink, of a function or, for differences of
+    gradients, of its derivative (a crease). The kinks of a regularizer, in the parameters that it
+    sums over, count as well; with labels Y also those of the loss (in x^N, as expressions in the
+    label y and the labelled output t).
 
     Examples
     --------
@@ -146,14 +148,14 @@ def kink_distance(problem: Problem, theta: Theta, X: Array, Y: Array | None = No
     passed = Textbook(problem).forward(theta, X)
     nearest = float("inf")
     for layer, entry, (z, _) in zip(problem.layers, problem.activations, passed, strict=True):
-        for kink in entry.kinks:
+        for kink in (*entry.kinks, *entry.creases):
             at = float(written_out.bound(entry, layer.activation, kink))
             nearest = min(nearest, float(np.abs(z - at).min()))
     if Y is not None:
         y, t = sp.symbols("y t", real=True)
         outputs = passed[-1][1]
         labelled = (Y * outputs).sum(axis=1, keepdims=True)
-        for kink in problem.loss_entry.kinks:
+        for kink in (*problem.loss_entry.kinks, *problem.loss_entry.creases):
             where = written_out.bound(problem.loss_entry, problem.loss, kink)
             at = sp.lambdify((y, t), where, "numpy")(Y, labelled)
             nearest = min(nearest, float(np.abs(outputs - at).min()))

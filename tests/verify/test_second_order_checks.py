@@ -10,6 +10,7 @@ from lagrangenet import L2, Dense, Problem, chain, derive, generate, verify
 from lagrangenet.runtime import Routines
 from lagrangenet.verify.check import Check
 from lagrangenet.verify.curvature import Curvature, unlisted_functions
+from lagrangenet.verify.differences import kink_distance
 from tests.mutants import mutants
 
 KINDS = {k.__name__: k for k in Check.registered if k.__module__.endswith("second_order_checks")}
@@ -140,3 +141,10 @@ def test_gauss_newton_of_softmax_on_its_logits():
 
 def test_functions_without_a_rule_are_named():
     assert unlisted_functions(SMOOTH) == []
+
+
+def test_differences_keep_clear_of_where_a_second_derivative_jumps():
+    problem = chain([1, 1], loss="huber")
+    theta = ((np.array([[1.0]]), np.array([0.0])),)
+    X, Y = np.array([[0.25], [3.0]]), np.array([[0.0], [2.5]])
+    assert kink_distance(problem, theta, X, Y) == 0.5  # |x − y| is 0.25 and 0.5; δ is 1
