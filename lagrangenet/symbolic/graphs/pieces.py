@@ -164,7 +164,8 @@ def _derivative(
     ranges = tuple((fresh[v], a, b) for v, a, b in ranges)
     wrt = array[tuple(v for v, *_ in ranges)]
     try:
-        derivative = product.diff(wrt)
+        moving = (term for term in sp.Add.make_args(product) if term.has(array))  # the rest is 0
+        derivative = sp.Add(*(term.diff(wrt) for term in moving))
         found = parts(
             derivative, {v: (a, b) for v, a, b in ranges}, store, recurrences(layer, equation)
         )
