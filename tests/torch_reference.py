@@ -4,6 +4,7 @@
 ``objective`` its J as a function of the parameters, for ``torch.func``.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -48,6 +49,13 @@ def activation(choice: Choice | None) -> Sigma:
 # -- losses ----------------------------------------------------------------------------------------
 
 
+def _log_cosh(d: Tensor) -> Tensor:
+    """log cosh d, near zero without cancellation and far out without overflow."""
+    near = torch.log1p(2 * torch.sinh(d.clamp(-1, 1) / 2) ** 2)
+    far = d.abs() + functional.softplus(-2 * d.abs()) - math.log(2)
+    return torch.where(d.abs() < 1, near, far)
+
+
 #: ℓ summed over everything, by output and labels.
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "squared_error": lambda x, y: 0.5 * functional.mse_loss(x, y, reduction="sum"),
@@ -61,7 +69,7 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "multiclass_hinge": lambda x, y: (torch.relu(1 + x - (y * x).sum(-1, keepdim=True)) - y).sum(),
     "perceptron": lambda x, y: torch.relu(-y * x).sum(),
     "huber": lambda x, y, delta: functional.huber_loss(x, y, reduction="sum", delta=delta),
-    "log_cosh": lambda x, y: torch.log(torch.cosh(x - y)).sum(),
+    "log_cosh": lambda x, y: _log_cosh(x - y).sum(),
 }
 
 
