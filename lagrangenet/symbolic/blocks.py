@@ -14,7 +14,7 @@ from functools import cache
 import sympy as sp
 
 from lagrangenet.symbolic import language as l
-from lagrangenet.symbolic.collapse import collapse
+from lagrangenet.symbolic.collapse import collapse, differentiate
 from lagrangenet.symbolic.lagrangian import affine
 from lagrangenet.symbolic.printing import text
 from lagrangenet.symbolic.stationarity import Condition, stationarity, tidy, with_dummies
@@ -108,7 +108,7 @@ def _blocks(condition: Condition, residual: sp.Expr) -> Iterator[Block]:
             free = {l.W: (r, s), l.b: (r,)}.get(variable, (j, r))
             sizes = dict(zip(free, l.widths_of(variable, other), strict=True))
             ranges = {index: (sp.S.One, size) for index, size in (sizes | _rows(layer)).items()}
-            expr = tidy(collapse(residual.diff(moved[other, *free]), ranges))
+            expr = tidy(collapse(differentiate(residual, moved[other, *free]), ranges))
             if expr != 0:
                 yield Block(
                     condition.wrt,

@@ -15,7 +15,7 @@ import sympy as sp
 
 from lagrangenet.errors import DerivationError
 from lagrangenet.symbolic import language as l
-from lagrangenet.symbolic.collapse import Between, collapse
+from lagrangenet.symbolic.collapse import Between, collapse, differentiate
 from lagrangenet.symbolic.contraction import contract
 from lagrangenet.symbolic.display import table
 from lagrangenet.symbolic.equations import equation
@@ -207,7 +207,7 @@ def _differentiated(
 ) -> tuple[tuple[sp.Expr, ...], tuple[sp.Expr, ...], sp.Expr]:
     """What is the same for the output and the hidden layers."""
     surviving = tuple(s for s in summands(lagrangian.expr) if s.has(wrt.base))
-    derivatives = tuple(summand.diff(wrt) for summand in surviving)
+    derivatives = tuple(differentiate(summand, wrt) for summand in surviving)
     return surviving, derivatives, collapse(sp.Add(*derivatives), _ranges)
 
 

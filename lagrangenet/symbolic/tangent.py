@@ -18,6 +18,7 @@ import sympy as sp
 
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
+from lagrangenet.symbolic.collapse import differentiate
 from lagrangenet.symbolic.lagrangian import Lagrangian, Splitting
 
 _epsilon = sp.Dummy("epsilon", real=True)
@@ -43,7 +44,7 @@ def tangent(expr: sp.Expr, pairs: Mapping[sp.IndexedBase, sp.IndexedBase] = l.TA
         lambda e: isinstance(e, sp.Indexed) and e.base in pairs,
         lambda e: e + _epsilon * pairs[e.base][e.indices],
     )
-    derivative = moved.diff(_epsilon).xreplace({_epsilon: sp.S.Zero})
+    derivative = differentiate(moved, _epsilon).xreplace({_epsilon: sp.S.Zero})
     return derivative.replace(lambda e: isinstance(e, sp.Sum), _apart)
 
 

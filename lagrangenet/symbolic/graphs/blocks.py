@@ -13,6 +13,7 @@ from functools import cache
 
 import sympy as sp
 
+from lagrangenet.symbolic.collapse import differentiate
 from lagrangenet.symbolic.graphs.elimination import parts
 from lagrangenet.symbolic.graphs.network import Network, NetworkCondition
 from lagrangenet.symbolic.graphs.objective import Limits
@@ -92,7 +93,7 @@ def _blocks(network: Network, condition: NetworkCondition) -> Iterator[GraphBloc
             continue
         ranges = {v: (a, b) for v, a, b in (*condition.ranges, *limits)}
         free = tuple(v for v, *_ in limits)
-        found = parts(sp.expand(residual.diff(moved[free])), ranges, False, frozenset())
+        found = parts(sp.expand(differentiate(residual, moved[free])), ranges, False, frozenset())
         expr = sp.Add(*(part.expr for part in found))
         if expr != 0:
             yield GraphBlock(condition.label, rows, base(name)[free], expr)

@@ -18,6 +18,7 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.layers import Layer
 from lagrangenet.layers.equation import ArgLargest, Equation, Largest, Sigma
 from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic.collapse import differentiate
 from lagrangenet.symbolic.graphs.elimination import Part, parts
 from lagrangenet.symbolic.tangent import tangent
 
@@ -164,10 +165,11 @@ def _derivative(
     ranges = tuple((fresh[v], a, b) for v, a, b in ranges)
     wrt = array[tuple(v for v, *_ in ranges)]
     try:
-        moving = (term for term in sp.Add.make_args(product) if term.has(array))  # the rest is 0
-        derivative = sp.Add(*(term.diff(wrt) for term in moving))
         found = parts(
-            derivative, {v: (a, b) for v, a, b in ranges}, store, recurrences(layer, equation)
+            differentiate(product, wrt),
+            {v: (a, b) for v, a, b in ranges},
+            store,
+            recurrences(layer, equation),
         )
     except (TypeError, NotImplementedError, DerivationError) as error:
         raise DerivationError(
