@@ -165,13 +165,14 @@ class Sizes:
         bound: dict[sp.Symbol, sp.Expr],
     ) -> None:
         """Read the layer's sizes off an array that is there; refuse what does not fit."""
-        pattern, found = layer.arrays[local], self.shapes[name]
-        if len(pattern) != len(found):
+        pattern, rank = layer.arrays[local], len(self.shapes[name])
+        if len(pattern) != rank:
             raise ProblemError(
                 f"constraint {constraint.state!r}: {constraint.layer} needs {local} with "
-                f"{len(pattern)} axes, {name!r} has {len(found)} (samples included)"
+                f"{len(pattern)} axes, {name!r} has {rank} (samples included)"
             )
-        for (_, wanted), (low, high) in zip(pattern, found, strict=True):
+        for axis, (_, wanted) in enumerate(pattern):
+            low, high = self.shapes[name][axis]  # in the names that the last axis left
             size = high - low + 1
             expected = (
                 bound.setdefault(wanted, size) if wanted.is_Symbol else wanted.xreplace(bound)

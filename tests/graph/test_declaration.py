@@ -105,6 +105,27 @@ def test_sizes_that_have_to_be_equal_become_one_symbol():
     assert added.shapes["a"][1] == added.shapes["u"][1] == added.shapes["y"][1]
 
 
+def test_two_axes_of_a_shared_parameter_may_have_one_size():
+    graph = Problem.graph(
+        {"x": 8},
+        [
+            C("a", "dense", "x", m=3),
+            C("u", "bilinear", ("a", "a"), m=3),
+            C("y", "bilinear", ("u", "u"), W="W_u"),
+        ],
+    )
+    assert {*graph.shapes["W_u"]} == {graph.shapes["y"][1]}
+    with pytest.raises(ProblemError, match="the size k of bilinear is 2 and, by 'W_u', 3"):
+        Problem.graph(
+            {"x": 8, "v": 2},
+            [
+                C("a", "dense", "x", m=3),
+                C("u", "bilinear", ("a", "a"), m=3),
+                C("y", "bilinear", ("u", "v"), W="W_u"),
+            ],
+        )
+
+
 def test_dots_stand_for_the_axes_that_the_input_has():
     graph = Problem.graph(
         {"x": (5, 2, 3)}, [C("z", "dense", "x", m=4), C("y", "concatenate", ("z", "x"))]
