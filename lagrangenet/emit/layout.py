@@ -60,10 +60,14 @@ def unpacking(argument: Argument, layers: int, used: set[str]) -> list[str]:
 
 
 def returning(routine: Routine, layers: int) -> list[str]:
-    """The return statement: one array, or a tuple per layer."""
-    if isinstance(routine.returns, t.Ref):
-        return [f"return {python_name(routine.returns)}"]
-    return [_wrapped(_per_layer(routine.returns, layers, None), "return ", "")]
+    """The return statement: one array, a tuple per layer, or both."""
+    value = "" if routine.value is None else python_name(routine.value)
+    if not routine.returns:
+        return [f"return {value}"]
+    rows = _per_layer(routine.returns, layers, None)
+    if not value:
+        return [_wrapped(rows, "return ", "")]
+    return [_wrapped(rows, "gradient = ", ""), f"return {value}, gradient"]
 
 
 def names_read(routine: Routine) -> set[str]:

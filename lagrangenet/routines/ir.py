@@ -53,13 +53,18 @@ class Assign:
 
 @dataclass(frozen=True)
 class Routine:
-    """A function of the generated code."""
+    """A function of the generated code.
+
+    It returns a number or array ``value``, the arrays named in ``returns`` as one tuple per layer,
+    or both.
+    """
 
     name: str
     summary: str
     arguments: tuple[Argument, ...]
     body: tuple[Assign, ...]
-    returns: tuple[str, ...] | Ref
+    returns: tuple[str, ...] = ()
+    value: Ref | None = None
 
 
 @dataclass(frozen=True)

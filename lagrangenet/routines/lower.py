@@ -72,7 +72,7 @@ def lower(derivation: Derivation) -> Program:
             "J = (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Ω(θ).",
             (_theta, _states, _Y),
             steps.loss(),
-            ref("J", None),
+            value=ref("J", None),
         ),
     )
     if without_derivative(problem):

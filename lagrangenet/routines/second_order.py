@@ -37,6 +37,7 @@ from lagrangenet.routines.ir import (
     ref,
 )
 from lagrangenet.routines.lowering import Lowering, math
+from lagrangenet.routines.passes.live import live
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.concrete import simple
 from lagrangenet.symbolic.tangent import tangent
@@ -140,7 +141,7 @@ class _SecondOrder(Lowering):
         for k in range(1, self.depth + 1):
             along = "T2" if k == self.depth else "T3"
             body += [self.passed(k), *(self.residual(label, k) for label in (along, "T5", "T6"))]
-        return _live(body)
+        return live(body, lambda array: array.name in KKT_PRODUCT)
 
     def eliminated(self, k: int) -> list[Assign]:
         """z, s = σ(z), μ and their tangents, which the activation splitting does not have.
@@ -166,17 +167,6 @@ class _SecondOrder(Lowering):
         axes = line.target.axes
         value = t.total([ref("X_dot", k, axes), t.negate(ref("S_dot", k, axes))], axes)
         return replace(line, value=value)
-
-
-def _live(body: list[Assign]) -> tuple[Assign, ...]:
-    """The lines that a result depends on: s^k is not always used, and μ^1 never."""
-    read: set[tuple[str, sp.Expr | None]] = set()
-    kept: list[Assign] = []
-    for line in reversed(body):
-        if line.target.name in KKT_PRODUCT or (line.target.name, line.target.layer) in read:
-            read |= {(n.name, n.layer) for n in line.value.walk() if isinstance(n, t.Ref)}
-            kept.append(line)
-    return tuple(reversed(kept))
 
 
 def _at_value(node: t.Node) -> t.Node:

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast, overload
 
 import numpy as np
 
+from lagrangenet.emit import TARGETS
 from lagrangenet.emit.numpy import emit
 from lagrangenet.errors import DataError, DerivationError
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import Program
 from lagrangenet.routines.lower import lower
+from lagrangenet.routines.passes.link import link
 from lagrangenet.runtime.arrays import Array, Layers, Theta, generator, packed, step_size
 from lagrangenet.runtime.checks import LABEL_TOLERANCE, Checks
 from lagrangenet.runtime.graphs import GraphRoutines, generate_graph
 from lagrangenet.runtime.guards import guarded
 from lagrangenet.runtime.kkt import KKT, ChainLayout, assemble
 from lagrangenet.runtime.load import load
+from lagrangenet.runtime.objective import ModuleEngine, Objective
 from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 
@@ -34,11 +37,11 @@ def generate(derivation: GraphDerivation, dtype: str = ...) -> GraphRoutines: ..
 
 
 @overload
-def generate(derivation: Derivation, dtype: str = ...) -> Routines: ...
+def generate(derivation: Derivation, dtype: str = ..., target: str = ...) -> Routines: ...
 
 
 def generate(
-    derivation: Derivation | GraphDerivation, dtype: str = "float64"
+    derivation: Derivation | GraphDerivation, dtype: str = "float64", target: str = "numpy"
 ) -> Routines | GraphRoutines:
     """Generate the routines of a derivation's problem.
 
@@ -48,6 +51,9 @@ def generate(
         From :func:`lagrangenet.derive`.
     dtype : {"float64", "float32"}
         The one floating type of all arrays.
+    target : str
+        What computes the objective, one of :data:`lagrangenet.emit.TARGETS`. The stages (forward,
+        backward, residuals, ...) are NumPy in any case.
 
     Returns
     -------
@@ -65,10 +71,13 @@ def generate(
     >>> [tuple(array.shape for array in layer) for layer in gradient]
     [((3, 2), (3,)), ((1, 3), (1,))]
     """
+    TARGETS[target].require()
     if isinstance(derivation, GraphDerivation):
+        if target != "numpy":
+            raise DerivationError(f"the target {target!r} is for chains; a graph has 'numpy' alone")
         return generate_graph(derivation, dtype)
     program = lower(derivation)
-    return Routines(program.problem, emit(program), dtype, program)
+    return Routines(program.problem, emit(program), dtype, program, target)
 
 
 @dataclass(frozen=True)
@@ -89,12 +98,15 @@ class Routines(Checks):
     dtype : {"float64", "float32"}
     program : Program or None
         The intermediate representation with provenance; None for code that was loaded.
+    target : str
+        What computes the :meth:`objective`.
     """
 
     problem: Problem
     source: str
     dtype: str = "float64"
     program: Program | None = field(default=None, compare=False, repr=False)
+    target: str = "numpy"
     _functions: dict[str, Callable[..., Any]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +115,7 @@ class Routines(Checks):
         object.__setattr__(self, "_functions", guarded(load(self.source), self.problem))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Routines, (self.problem, self.source, self.dtype)
+        return Routines, (self.problem, self.source, self.dtype, None, self.target)
 
     @property
     def order(self) -> int:
@@ -279,6 +291,32 @@ class Routines(Checks):
     def _gradient(self, theta: Theta, X: Array, Y: Array, states: Layers) -> Theta:
         multipliers = self._functions["backward"](theta, states, Y)
         return cast(Theta, self._functions["gradient"](theta, X, states, multipliers))
+
+    # -- one data set --------------------------------------------------------------------------
+
+    def objective(self, X: Any, Y: Any) -> Objective:
+        """J of this data set as a function of flat parameters, computed by ``target``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lagrangenet.problem import chain
+        >>> from lagrangenet.symbolic.derivation import derive
+        >>> routines = generate(derive(chain([1, 2, 1])))
+        >>> objective = routines.objective([[0.0], [1.0]], [[1.0], [0.0]])
+        >>> round(objective(np.ones(routines.problem.size))[0], 6)
+        2.723402
+        """
+        X, Y = self.inputs(X), self.labels(Y)
+        self._same_batch(X, "X", Y, "Y")
+        engine = ModuleEngine(load(self.linked_source), X, Y)
+        return Objective(engine, self.problem.size, self.dtype, self.target)
+
+    @cached_property
+    def linked_source(self) -> str:
+        """The source of whole routines that :meth:`objective` runs."""
+        program = self.program or lower(Derivation(self.problem, order=self.order))
+        return TARGETS[self.target].emit(link(program))
 
     # -- flat vectors for SciPy ----------------------------------------------------------------
 

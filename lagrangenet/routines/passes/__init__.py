@@ -1,0 +1,1 @@
+"""Passes: each maps routines to routines of equal value. One file each."""
