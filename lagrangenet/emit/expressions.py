@@ -1,9 +1,14 @@
-"""Expressions of arrays over samples and components as NumPy source.
+"""Expressions of arrays over samples and components as source: of NumPy, and of what resembles it.
 
-Whatever has no NumPy form is refused by name.
+Another language is a subclass: it differs in a table of functions, in the words of a reduction and
+in how cases are told apart. Whatever has no form in a language is refused by name.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import ClassVar
 
 import sympy as sp
 
@@ -30,6 +35,7 @@ NUMPY = {
 }
 #: Functions that NumPy lacks and SciPy has; the module imports SciPy only if it needs one of them.
 SCIPY = frozenset({"erf", "erfc", "ndtr"})
+RELATIONS = frozenset({">", ">=", "<", "<="})
 #: An axis of length one, which a reduction keeps.
 UNIT = sp.Symbol("unit")
 #: What the module itself defines if it needs it: the expression in Z and z, and a summary.
@@ -45,7 +51,32 @@ SPECIAL = {
 
 
 class Printer:
-    """Expressions as source; ``helpers`` and ``scipy`` collect what the source needs."""
+    """Expressions as source; ``helpers`` and ``scipy`` collect what the source needs.
+
+    Attributes
+    ----------
+    language : str
+        What messages call it.
+    functions : mapping
+        What SymPy's functions are called.
+    from_scipy : frozenset
+        Functions that are imported from scipy.special.
+    along, keep : str
+        The keywords of a reduction for its axis, and for keeping that axis.
+    smallest : str
+        What keeps ``x`` above zero.
+    decorators, helper_decorators : tuple of str
+        What stands above each routine and each helper.
+    """
+
+    language: ClassVar[str] = "NumPy"
+    functions: ClassVar[Mapping[str, str]] = MappingProxyType(NUMPY)
+    from_scipy: ClassVar[frozenset[str]] = SCIPY
+    along: ClassVar[str] = "axis"
+    keep: ClassVar[str] = "keepdims"
+    smallest: ClassVar[str] = "np.maximum(x, np.finfo(x.dtype).tiny)"
+    decorators: ClassVar[tuple[str, ...]] = ()
+    helper_decorators: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self) -> None:
         self.helpers: set[str] = set()
@@ -67,7 +98,7 @@ class Printer:
         """The expression as source, and how tightly it binds."""
         method = getattr(self, "_" + type(node).__name__.lower(), None)
         if method is None:
-            raise DerivationError(f"no NumPy form for {type(node).__name__}")
+            raise DerivationError(f"no {self.language} form for {type(node).__name__}")
         return method(node)  # type: ignore[no-any-return]
 
     def operand(self, node: Node, level: int, axes: t.Axes) -> str:
@@ -84,7 +115,7 @@ class Printer:
     def column(self, node: Node, code: str, own: int) -> str:
         """A vector over samples as a column."""
         if isinstance(node, t.Reduced):
-            return code[:-1] + ", keepdims=True)"
+            return self.reduction(node, True)
         if code.endswith("[:, 0]"):
             return code.removesuffix("[:, 0]")
         axes = "..." if self.override else ":"  # a helper serves states of more axes too
@@ -110,33 +141,50 @@ class Printer:
     def _call(self, node: t.Call) -> Piece:
         fn = node.fn.name
         if fn == "logsumexp":
-            self.helpers.add(fn)
-            return f"logsumexp({self.code(node.args[0])})[:, 0]", ATOM
+            return self.log_sum(node)
         args = [self.operand(arg, 0, node.axes) for arg in node.args]
-        if fn in {">", ">=", "<", "<="}:
+        if fn in RELATIONS:
             return f"{args[0]} {fn} {args[1]}", ADD - 1
-        if fn == "where" and all(isinstance(arg, t.Number) for arg in node.args[1:]):
-            like = next(filter(None, map(self.array, node.args[0].walk())))
-            return f"np.where({', '.join(args)}).astype({like}.dtype)", ATOM
-        if fn in NUMPY:
-            return f"{NUMPY[fn]}({', '.join(args)})", ATOM
-        if fn in SCIPY:
-            self.scipy.add(fn)
-            return f"{fn}({', '.join(args)})", ATOM
+        if fn == "where":
+            return self.cases(node, args)
+        if fn in self.functions or fn in self.from_scipy:
+            return self.applied(fn, node.args, args), ATOM
         if fn in ACTIVATIONS:
             return self._activation(fn, node, args)
         if fn in SPECIAL:
             self.helpers.add(fn)
             return f"{fn}({', '.join(args)})", ATOM
-        raise DerivationError(f"no NumPy form for the function {fn!r}")
+        raise DerivationError(f"no {self.language} form for the function {fn!r}")
+
+    def log_sum(self, node: t.Call) -> Piece:
+        """The logarithm of Σ_r exp(z_r) for every sample."""
+        self.helpers.add("logsumexp")
+        return f"logsumexp({self.code(node.args[0])})[:, 0]", ATOM
+
+    def cases(self, node: t.Call, args: list[str]) -> Piece:
+        """args[1] where the condition args[0] holds, otherwise args[2]."""
+        code = f"{self.functions['where']}({', '.join(args)})"
+        if constant(node.args[1:]):
+            return f"{code}.astype({self.like(node)}.dtype)", ATOM
+        return code, ATOM
+
+    def like(self, node: t.Call) -> str:
+        """The name of an array of the type and shape of a node."""
+        return next(filter(None, map(self.array, node.args[0].walk())))
+
+    def applied(self, name: str, nodes: Iterable[Node], args: list[str]) -> str:  # noqa: ARG002
+        """A function that the language has, or SciPy."""
+        if name not in self.functions:
+            self.scipy.add(name)
+        return f"{self.functions.get(name, name)}({', '.join(args)})"
 
     def _activation(self, name: str, node: t.Call, args: list[str]) -> Piece:
         entry = ACTIVATIONS[name]
         if entry.expr == f.z:
             return self.write(node.args[0])
-        direct = NUMPY.get(type(entry.expr).__name__)
-        if direct and entry.expr.args == (f.z,):
-            return f"{direct}({args[0]})", ATOM
+        direct = type(entry.expr).__name__
+        if direct in self.functions and entry.expr.args == (f.z,):
+            return self.applied(direct, node.args, args), ATOM
         self.helpers.add(name)
         return f"{self.title(name)}({', '.join(args)})", ATOM
 
@@ -172,7 +220,8 @@ class Printer:
 
     def _power(self, node: t.Power) -> Piece:
         if node.exponent == sp.Rational(1, 2):
-            return f"np.sqrt({self.operand(node.base, 0, node.axes)})", ATOM
+            base = self.operand(node.base, 0, node.axes)
+            return self.applied("sqrt", (node.base,), [base]), ATOM
         base = self.operand(node.base, ATOM, node.axes)
         exponent, own = self._number(t.scalar(node.exponent))
         exponent = exponent if own == ATOM else f"({exponent})"
@@ -190,11 +239,23 @@ class Printer:
         return f"{code if level == ATOM else f'({code})'}.T", ATOM
 
     def _reduced(self, node: t.Reduced) -> Piece:
+        return self.reduction(node, UNIT in node.axes), ATOM
+
+    def reduction(self, node: t.Reduced, keep: bool) -> str:
+        """A sum or a maximum; with ``keep`` what it runs over stays as an axis of length one."""
         code, level = self.write(node.arg)
         inner = code if level == ATOM else f"({code})"
         over = node.over
         if len(over) == len(node.arg.axes):
-            return f"{inner}.{node.op}()", ATOM
+            return self.reduced(inner, node.op, "")
         axis = -1 if self.override else over[0] if len(over) == 1 else over
-        keep = ", keepdims=True" if UNIT in node.axes else ""
-        return f"{inner}.{node.op}(axis={axis}{keep})", ATOM
+        return self.reduced(inner, node.op, f"{self.along}={axis}{f', {self.keep}=True' * keep}")
+
+    def reduced(self, inner: str, op: str, how: str) -> str:
+        """A sum or a maximum of ``inner``; ``how`` is the axis, empty if all entries count."""
+        return f"{inner}.{op}({how})"
+
+
+def constant(nodes: Iterable[Node]) -> bool:
+    """Whether all of these are numbers."""
+    return all(isinstance(node, t.Number) for node in nodes)

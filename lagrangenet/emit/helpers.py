@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import sympy as sp
@@ -28,8 +28,7 @@ def helper_functions(printer: Printer, besides: frozenset[str] = frozenset()) ->
 
 def _helper(name: str, beside: Printer) -> str:
     if name == "positive":
-        body = ["return np.maximum(x, np.finfo(x.dtype).tiny)"]
-        return definition(name, "x", f"{SPECIAL[name][1]}.", body)
+        return _defined(beside, name, "x", SPECIAL[name][1], [f"return {beside.smallest}"])
     axes: t.Axes = (l.i,)
     if name in SPECIAL:
         expr, summary = SPECIAL[name]
@@ -48,7 +47,15 @@ def _helper(name: str, beside: Printer) -> str:
     printer.override = {"Z": "z"}
     code = printer.code(node)
     body = list(_shared(printer, node, code))
-    return definition(printer.title(name), parameters, f"{summary}.", body)
+    return _defined(printer, printer.title(name), parameters, summary, body)
+
+
+def _defined(
+    printer: Printer, name: str, parameters: str, summary: str, body: Iterable[str]
+) -> str:
+    return "\n".join(
+        [*printer.helper_decorators, definition(name, parameters, f"{summary}.", body)]
+    )
 
 
 def _at_state(expr: sp.Expr) -> sp.Expr:

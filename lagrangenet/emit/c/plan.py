@@ -1,0 +1,227 @@
+"""How a routine runs: groups of steps that share loops, buffers by liveness, the size of a tile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from lagrangenet.problem import Problem
+from lagrangenet.routines.kernels import (
+    BATCH,
+    Kernels,
+    Linear,
+    Outer,
+    Pointwise,
+    Rowwise,
+    Step,
+    Sum,
+)
+from lagrangenet.routines.passes.live import Key, key
+from lagrangenet.symbolic import tensor as t
+from lagrangenet.symbolic.tensor import Ref
+
+#: Bytes of a vector, of the data of one tile, and numbers of samples in a tile.
+VECTOR = 32
+TILE_BYTES = 40_000
+TILE_LEAST, TILE_MOST = 64, 512
+#: A layer with this many weights, both sides at least half a vector register file wide, goes to BLAS.
+BLAS_WEIGHTS, BLAS_SIDE = 2048, 24
+#: Sums over samples stay in vectors between tiles if that takes no more bytes.
+LANES_BYTES = 65_536
+
+
+@dataclass(frozen=True)
+class Group:
+    """Steps that run in the same loops: a Linear with what follows it, or steps row by row."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def first(self) -> Step:
+        """The step that decides how the group runs."""
+        return self.steps[0]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Numbers of samples: in the batch, in a tile, in a register block (``step``), apart (``stride``)."""
+
+    samples: int
+    lanes: int
+    vectors: int
+    tile: int
+    stride: int
+
+    @property
+    def step(self) -> int:
+        """Samples in a register block."""
+        return self.lanes * self.vectors
+
+    @property
+    def tiles(self) -> int:
+        """The number of tiles of the batch."""
+        return -(-self.samples // self.tile)
+
+
+def shape(samples: int, dtype: str, bytes_each: int, blas: bool) -> Shape:
+    """Lanes and tiles for a batch, given the bytes that one sample occupies in all buffers."""
+    size = 8 if dtype == "float64" else 4
+    lanes = VECTOR // size
+    while lanes > 1 and lanes // 2 >= samples:
+        lanes //= 2
+    vectors = 2 if -(-samples // lanes) % 2 == 0 or samples > 8 * lanes else 1
+    step = lanes * vectors
+    wanted = TILE_MOST if blas else min(TILE_MOST, max(TILE_LEAST, TILE_BYTES // bytes_each))
+    tile = samples if samples <= 1.5 * wanted else -(-samples // -(-samples // wanted))
+    tile = -(-tile // step) * step
+    padding = 64 // size if tile * size % 256 == 0 else 0  # rows a power of two apart share cache sets
+    return Shape(samples, lanes, vectors, tile, tile + padding)
+
+
+def on_blas(rows: int, columns: int, samples: int) -> bool:
+    """Whether a product with a rows × columns matrix is given to BLAS."""
+    return rows * columns >= BLAS_WEIGHTS and min(rows, columns) >= BLAS_SIDE and samples >= 8
+
+
+@dataclass
+class Plan:
+    """Groups and buffers of one routine.
+
+    Attributes
+    ----------
+    groups : list of Group
+    places : dict
+        The first component of every stored array in the workspace, which has ``components`` in all.
+    """
+
+    kernels: Kernels
+    problem: Problem
+    samples: int
+    groups: list[Group] = field(default_factory=list)
+    places: dict[Key, int] = field(default_factory=dict)
+    components: int = 0
+
+    def __post_init__(self) -> None:
+        steps = [one for step in self.kernels.tile for one in self._without_start(step)]
+        self.groups = list(self._grouped(steps))
+        self._allocate()
+
+    def on_blas(self, step: Step) -> bool:
+        """Whether a step is a product that is given to BLAS."""
+        if isinstance(step, Outer):
+            return on_blas(*map(self.kernels.width, (step.left, step.right)), self.samples)
+        if not isinstance(step, Linear):
+            return False
+        rows = self.kernels.width(step.target)
+        return all(on_blas(rows, self.kernels.width(x.state), self.samples) for x in step.terms)
+
+    def _without_start(self, step: Step) -> Iterator[Step]:
+        """A product on BLAS, and then its bias."""
+        if not isinstance(step, Linear) or step.start is None or not self.on_blas(step):
+            yield step
+            return
+        bare = replace(step.target, name=f"{step.target.name}_bare")
+        self.kernels.widths[key(bare)] = self.kernels.width(step.target)
+        yield replace(step, target=bare, start=None)
+        yield Pointwise(step.target, step.note, t.total([bare, step.start], BATCH))
+
+    def _grouped(self, steps: list[Step]) -> Iterator[Group]:
+        waiting: list[Step] = []
+        for step in steps:
+            if waiting and not self._joins(waiting, step):
+                yield Group(tuple(waiting))
+                waiting = []
+            waiting.append(step)
+        if waiting:
+            yield Group(tuple(waiting))
+
+    def _joins(self, group: list[Step], step: Step) -> bool:
+        if isinstance(step, Linear | Outer) or isinstance(group[0], Outer):
+            return False
+        if isinstance(step, Sum) and step.target.axes:
+            return False
+        if isinstance(group[0], Sum) and group[0].target.axes:
+            return False
+        if isinstance(group[0], Linear):
+            if self.on_blas(group[0]) or not isinstance(step, Pointwise):
+                return False
+            return step.target.axes == BATCH and self._same(group, step)
+        return self._same(group, step)
+
+    def _same(self, group: list[Step], step: Step) -> bool:
+        widths = {self.wide(one) for one in (*group, step)} - {0}
+        return len(widths) <= 1
+
+    def wide(self, step: Step) -> int:
+        """The number of components that a step loops over; 0 if it has none."""
+        arrays = [step.target, *step.reads] if isinstance(step, Pointwise | Rowwise) else [*step.reads]
+        if isinstance(step, Linear):
+            arrays = [step.target]
+        return max((self.kernels.width(a) for a in arrays if a.axes == BATCH), default=0)
+
+    # -- buffers -------------------------------------------------------------------------------
+
+    def read_later(self, position: int) -> set[Key]:
+        """Arrays that groups after this one read."""
+        return {key(a) for g in self.groups[position + 1 :] for s in g.steps for a in s.reads}
+
+    def stored(self, position: int) -> list[Ref]:
+        """Arrays that the group at a position has to leave in the workspace."""
+        later = self.read_later(position)
+        steps = self.groups[position].steps
+        again = phases_apart(steps)
+        over = (s.target for s in steps if isinstance(s, Linear | Pointwise | Rowwise))
+        return [a for a in over if key(a) in later or key(a) in again]
+
+    def _allocate(self) -> None:
+        """First fit: an array takes the place of one that is dead."""
+        last: dict[Key, int] = {}
+        for position, group in enumerate(self.groups):
+            for step in group.steps:
+                last |= {key(a): position for a in step.reads}
+        free: list[tuple[int, int]] = []
+        for position, group in enumerate(self.groups):
+            dead = [name for name, end in last.items() if end == position and name in self.places]
+            in_place = not isinstance(group.first, Linear) and len(loops(group.steps)) == 1
+            if in_place:  # every number is read before one is written in its place
+                free += [(self.places[n], self.kernels.widths[n]) for n in dead]
+            for array in self.stored(position):
+                width = self.kernels.width(array)
+                fits = [hole for hole in free if hole[1] >= width]
+                if fits:
+                    hole = min(fits, key=lambda h: h[1])
+                    free.remove(hole)
+                    start = hole[0]
+                    if hole[1] > width:
+                        free.append((start + width, hole[1] - width))
+                else:
+                    start = self.components
+                    self.components += width
+                self.places[key(array)] = start
+            if not in_place:
+                free += [(self.places[n], self.kernels.widths[n]) for n in dead]
+
+
+def phases_apart(steps: tuple[Step, ...]) -> set[Key]:
+    """Arrays over components that a later loop of the same group reads again."""
+    found: set[Key] = set()
+    phase: dict[Key, int] = {}
+    for number, loop in enumerate(loops(steps)):
+        for step in loop:
+            found |= {key(a) for a in step.reads if a.axes == BATCH and phase.get(key(a), number) < number}
+            phase[key(step.target)] = number
+    return found
+
+
+def loops(steps: tuple[Step, ...]) -> list[list[Step]]:
+    """Steps of a row in loops over components: a loop ends where a sum over them is needed."""
+    found: list[list[Step]] = [[]]
+    pending: set[Key] = set()
+    for step in steps:
+        if any(key(a) in pending for a in step.reads):
+            found.append([])
+            pending = set()
+        found[-1].append(step)
+        if isinstance(step, Rowwise):
+            pending.add(key(step.target))
+    return found

@@ -1,0 +1,261 @@
+/* Vectors of LANES numbers of type T, and elementary functions of them.
+ *
+ * Needs GCC or Clang (vector extensions) and libm. The including file defines REAL_IS_DOUBLE (0 or 1)
+ * and VECTOR_BYTES (a power of two). Errors of exp, expm1, log, log1p, logaddexp and tanh are at most
+ * 4 ulp over their whole range; overflow gives infinity, underflow is gradual, NaN stays NaN. Other
+ * functions call libm lane by lane.
+ */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if REAL_IS_DOUBLE
+typedef double T;
+typedef int64_t Int;
+#define F(name) name
+#define SHIFTER 0x1.8p52 /* adding it rounds to a whole number, which stands in the last bits */
+#define MANTISSA 52
+#define BIAS 1023
+#define LN2_HIGH 0x1.62e42fefa38p-1
+#define LN2_LOW 0x1.ef35793c7673p-45
+#define EXP_LARGEST 710.5
+#define EXP_LEAST (-746.0)
+#define TANH_SATURATES 20.0
+#define TINY 0x1p-1022
+#else
+typedef float T;
+typedef int32_t Int;
+#define F(name) name##f
+#define SHIFTER 0x1.8p23f
+#define MANTISSA 23
+#define BIAS 127
+#define LN2_HIGH 0x1.62e4p-1f
+#define LN2_LOW 0x1.7f7d1cp-20f
+#define EXP_LARGEST 89.5f
+#define EXP_LEAST (-104.5f)
+#define TANH_SATURATES 10.0f
+#define TINY 0x1p-126f
+#endif
+
+#define LANES ((int)(VECTOR_BYTES / sizeof(T)))
+typedef T V __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef Int Mask __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef T Unaligned __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(sizeof(T))));
+#define INLINE static inline __attribute__((always_inline, unused))
+#define ALL(c) ((T)(c) - (V){0}) /* a broadcast; {0} + c would cost an addition */
+#define LOAD(address) (*(const V *)(address))
+#define STORE(address, value) (*(V *)(address) = (value))
+
+INLINE V v_where(Mask c, V a, V b) { return (V)((c & (Mask)a) | (~c & (Mask)b)); }
+
+#if defined(__AVX__) && VECTOR_BYTES == 32
+#include <immintrin.h>
+/* Of two numbers the instruction returns the second if one is NaN. */
+#if REAL_IS_DOUBLE
+INLINE V v_least(V c, V x) { return (V)_mm256_min_pd((__m256d)c, (__m256d)x); }
+INLINE V v_most(V c, V x) { return (V)_mm256_max_pd((__m256d)c, (__m256d)x); }
+#else
+INLINE V v_least(V c, V x) { return (V)_mm256_min_ps((__m256)c, (__m256)x); }
+INLINE V v_most(V c, V x) { return (V)_mm256_max_ps((__m256)c, (__m256)x); }
+#endif
+#else
+INLINE V v_least(V c, V x) { return v_where(x > c, c, x); }
+INLINE V v_most(V c, V x) { return v_where(x < c, c, x); }
+#endif
+
+/* min and max in which a NaN on either side wins, as NumPy's */
+INLINE V v_minimum(V a, V b) { return v_where(a != a, a, v_least(a, b)); }
+INLINE V v_maximum(V a, V b) { return v_where(a != a, a, v_most(a, b)); }
+INLINE V v_abs(V x) { return (V)((Mask)x & ~(Mask)ALL(-0.0)); }
+INLINE V v_sign(V x) { return v_where(x > 0, ALL(1), v_where(x < 0, ALL(-1), x)); }
+INLINE V v_positive(V x) { return v_maximum(x, ALL(TINY)); }
+
+INLINE T v_total(V x) {
+    T total = 0;
+#if VECTOR_BYTES == 32 && REAL_IS_DOUBLE
+    total = (x[0] + x[2]) + (x[1] + x[3]);
+#elif VECTOR_BYTES == 32
+    total = ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
+#else
+    for (int j = 0; j < LANES; j++) total += x[j];
+#endif
+    return total;
+}
+
+/* 2^n for whole n in [-BIAS + 1, BIAS] */
+INLINE V v_power_of_two(V n) { return (V)(((Mask)(n + ALL(SHIFTER)) + BIAS) << MANTISSA); }
+
+/* x = n ln 2 + r with |r| <= ln(2)/2; gives exp(r) - 1 by its Taylor series */
+INLINE V v_reduced_expm1(V x, V *n) {
+    *n = (x * ALL(0x1.71547652b82fep0) + ALL(SHIFTER)) - ALL(SHIFTER);
+    const V r = (x - *n * ALL(LN2_HIGH)) - *n * ALL(LN2_LOW);
+#if REAL_IS_DOUBLE
+    V p = ALL(1.0 / 6227020800.0);
+    p = p * r + ALL(1.0 / 479001600.0);
+    p = p * r + ALL(1.0 / 39916800.0);
+    p = p * r + ALL(1.0 / 3628800.0);
+    p = p * r + ALL(1.0 / 362880.0);
+    p = p * r + ALL(1.0 / 40320.0);
+    p = p * r + ALL(1.0 / 5040.0);
+    p = p * r + ALL(1.0 / 720.0);
+#else
+    V p = ALL(1.0 / 5040.0);
+    p = p * r + ALL(1.0 / 720.0);
+#endif
+    p = p * r + ALL(1.0 / 120.0);
+    p = p * r + ALL(1.0 / 24.0);
+    p = p * r + ALL(1.0 / 6.0);
+    p = p * r + ALL(0.5);
+    return r + r * r * p;
+}
+
+INLINE V v_exp(V x) {
+    V n;
+    x = v_most(ALL(EXP_LEAST), v_least(ALL(EXP_LARGEST), x));
+    const V p = v_reduced_expm1(x, &n);
+    const V half = (n * ALL(0.5) + ALL(SHIFTER)) - ALL(SHIFTER); /* 2^n may be out of range, 2^(n/2) is not */
+    return (p + ALL(1)) * v_power_of_two(half) * v_power_of_two(n - half);
+}
+
+/* for x in [-TANH_SATURATES, TANH_SATURATES] * 2 */
+INLINE V v_small_expm1(V x) {
+    V n;
+    const V p = v_reduced_expm1(x, &n), s = v_power_of_two(n);
+    return s * p + (s - ALL(1));
+}
+
+INLINE V v_expm1(V x) {
+    const V large = v_exp(x) - ALL(1);
+    const V bounded = v_most(ALL(-20), v_least(ALL(20), x));
+    return v_where(v_abs(x) < ALL(20), v_small_expm1(bounded), large);
+}
+
+INLINE V v_tanh(V x) {
+    const V bounded = v_most(ALL(-TANH_SATURATES), v_least(ALL(TANH_SATURATES), x));
+    const V e = v_small_expm1(bounded + bounded);
+    return e / (e + ALL(2));
+}
+
+/* log(m 2^k) for m near 1: k ln 2 + 2 artanh(f/(2 + f)), f = m - 1 */
+INLINE V v_log(V x) {
+    const Mask subnormal = x < ALL(TINY);
+    const V scaled = v_where(subnormal, x * ALL((T)((Int)1 << (MANTISSA + 1))), x);
+    const V sqrt_half = ALL(0.70710678118654752);
+    const Mask offset = (Mask)scaled - (Mask)sqrt_half;
+    const Mask k = offset >> MANTISSA;
+    const V m = (V)((offset & (((Int)1 << MANTISSA) - 1)) + (Mask)sqrt_half);
+    V exponent;
+    for (int j = 0; j < LANES; j++) exponent[j] = (T)k[j];
+    exponent = v_where(subnormal, exponent - ALL(MANTISSA + 1), exponent);
+    const V f = m - ALL(1), s = f / (f + ALL(2)), z = s * s, square = f * f * ALL(0.5);
+#if REAL_IS_DOUBLE
+    V p = ALL(2.0 / 23);
+    p = p * z + ALL(2.0 / 21);
+    p = p * z + ALL(2.0 / 19);
+    p = p * z + ALL(2.0 / 17);
+    p = p * z + ALL(2.0 / 15);
+    p = p * z + ALL(2.0 / 13);
+    p = p * z + ALL(2.0 / 11);
+#else
+    V p = ALL(2.0 / 11);
+#endif
+    p = p * z + ALL(2.0 / 9);
+    p = p * z + ALL(2.0 / 7);
+    p = p * z + ALL(2.0 / 5);
+    p = p * z + ALL(2.0 / 3);
+    const V tail = s * (square + z * p) + exponent * ALL(LN2_LOW);
+    V found = exponent * ALL(LN2_HIGH) - ((square - tail) - f);
+    found = v_where(x == ALL(INFINITY), x, found);
+    found = v_where(x == ALL(0), ALL(-INFINITY), found);
+    return v_where(x >= ALL(0), found, ALL(NAN));
+}
+
+/* log(1 + x) for finite x > -1 */
+INLINE V v_log1p(V x) {
+    const V u = x + ALL(1);
+    return v_log(u) + (x - (u - ALL(1))) / u;
+}
+
+INLINE V v_logaddexp(V a, V b) {
+    const V found = v_maximum(a, b) + v_log1p(v_exp(-v_abs(a - b)));
+    return v_where(a == b, a + ALL(0.69314718055994531), found); /* also for two infinities */
+}
+
+#define LANEWISE(name, expression)                                                                 \
+    INLINE V v_##name(V x_) {                                                                      \
+        V y_;                                                                                      \
+        for (int j_ = 0; j_ < LANES; j_++) {                                                       \
+            const T x = x_[j_];                                                                    \
+            y_[j_] = (expression);                                                                 \
+        }                                                                                          \
+        return y_;                                                                                 \
+    }
+LANEWISE(sqrt, F(sqrt)(x))
+LANEWISE(sin, F(sin)(x))
+LANEWISE(cos, F(cos)(x))
+LANEWISE(tan, F(tan)(x))
+LANEWISE(sinh, F(sinh)(x))
+LANEWISE(cosh, F(cosh)(x))
+LANEWISE(asin, F(asin)(x))
+LANEWISE(acos, F(acos)(x))
+LANEWISE(atan, F(atan)(x))
+LANEWISE(asinh, F(asinh)(x))
+LANEWISE(acosh, F(acosh)(x))
+LANEWISE(atanh, F(atanh)(x))
+LANEWISE(erf, F(erf)(x))
+LANEWISE(erfc, F(erfc)(x))
+LANEWISE(ndtr, (T)0.5 * F(erfc)(x * (T)-0.70710678118654752))
+
+INLINE V v_pow(V x, T exponent) {
+    V y;
+    for (int j = 0; j < LANES; j++) y[j] = F(pow)(x[j], exponent);
+    return y;
+}
+
+/* lanes below count are set */
+INLINE Mask v_first(int count) {
+    Mask j;
+    for (int lane = 0; lane < LANES; lane++) j[lane] = lane;
+    return j < (Int)count - (Mask){0};
+}
+
+/* numbers after the last sample of a tile become 0, so that sums over samples may read them */
+INLINE void clear(T *x, int rows, size_t stride, int samples, int padded) {
+    for (int p = 0; p < rows; p++)
+        for (int i = samples; i < padded; i++) x[p * stride + i] = 0;
+}
+
+/* rows of samples into tiles in which the samples of each component are neighbours; what is after the
+ * last sample of a tile repeats it, so that functions have a value there */
+INLINE void pack(const T *rows, T *tiles, long samples, int components, int tile, size_t stride, int step) {
+    for (long first = 0; first < samples; first += tile, tiles += components * stride) {
+        const int here = samples - first < tile ? (int)(samples - first) : tile;
+        const int padded = (here + step - 1) / step * step;
+        for (int p = 0; p < components; p++)
+            for (int i = 0; i < padded; i++)
+                tiles[p * stride + i] = rows[(first + (i < here ? i : here - 1)) * components + p];
+    }
+}
+
+/* column-major BLAS, as Fortran's xGEMM */
+typedef void Gemm(char *, char *, int *, int *, int *, T *, T *, int *, T *, int *, T *, T *, int *);
+static Gemm *blas_gemm;
+
+INLINE void gemm(char ta, char tb, int m, int n, int k, T alpha, const T *a, int lda, const T *b, int ldb,
+                 T beta, T *c, int ldc) {
+    if (blas_gemm) {
+        blas_gemm(&ta, &tb, &m, &n, &k, &alpha, (T *)a, &lda, (T *)b, &ldb, &beta, c, &ldc);
+        return;
+    }
+    for (int j = 0; j < n; j++)
+        for (int i = 0; i < m; i++) {
+            T sum = 0;
+            for (int l = 0; l < k; l++)
+                sum += (ta == 'N' ? a[i + (size_t)l * lda] : a[l + (size_t)i * lda]) *
+                       (tb == 'N' ? b[l + (size_t)j * ldb] : b[j + (size_t)l * ldb]);
+            T *const at = c + i + (size_t)j * ldc;
+            *at = alpha * sum + (beta == 0 ? 0 : beta * *at);
+        }
+}
