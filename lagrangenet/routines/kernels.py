@@ -215,7 +215,9 @@ class _Builder:
 
     def _wide(self, node: Node) -> int:
         """The number of components that an expression runs over."""
-        found = [n for n in node.walk() if isinstance(n, Ref) and len(n.axes) == 2 and l.i in n.axes]
+        found = [
+            n for n in node.walk() if isinstance(n, Ref) and len(n.axes) == 2 and l.i in n.axes
+        ]
         if not found:
             raise DerivationError(f"no array says how many components this has: {self.note}")
         return self.widths[key(found[0])]

@@ -23,11 +23,13 @@ from lagrangenet.routines.lower import lower
 from lagrangenet.routines.passes.link import link
 from lagrangenet.runtime.arrays import Array, Layers, Theta, generator, packed, step_size
 from lagrangenet.runtime.checks import LABEL_TOLERANCE, Checks
+from lagrangenet.runtime.compiled import CompiledEngine, NotCompiled
 from lagrangenet.runtime.graphs import GraphRoutines, generate_graph
 from lagrangenet.runtime.guards import guarded
 from lagrangenet.runtime.kkt import KKT, ChainLayout, assemble
 from lagrangenet.runtime.load import load
-from lagrangenet.runtime.objective import ModuleEngine, Objective
+from lagrangenet.runtime.objective import Engine, ModuleEngine, Objective
+from lagrangenet.runtime.say import say_once
 from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 
@@ -309,14 +311,29 @@ class Routines(Checks):
         """
         X, Y = self.inputs(X), self.labels(Y)
         self._same_batch(X, "X", Y, "Y")
-        engine = ModuleEngine(load(self.linked_source), X, Y)
-        return Objective(engine, self.problem.size, self.dtype, self.target)
+        engine, target = self._engine(X, Y)
+        return Objective(engine, self.problem.size, self.dtype, target)
+
+    def _engine(self, X: Array, Y: Array) -> tuple[Engine, str]:
+        """The chosen target with these data, or NumPy where C cannot be compiled."""
+        target = TARGETS[self.target]
+        if target.language == "c":
+            source = target.emit(self._linked, self.dtype, len(X))
+            try:
+                return CompiledEngine(source, X, Y), target.name
+            except NotCompiled as reason:
+                target = TARGETS["numpy"]
+                say_once(f"{reason}; computing with the target {target.name!r} instead of 'c'")
+        return ModuleEngine(load(target.emit(self._linked)), X, Y), target.name
 
     @cached_property
     def linked_source(self) -> str:
         """The source of whole routines that :meth:`objective` runs."""
-        program = self.program or lower(Derivation(self.problem, order=self.order))
-        return TARGETS[self.target].emit(link(program))
+        return TARGETS[self.target].emit(self._linked)
+
+    @cached_property
+    def _linked(self) -> Program:
+        return link(self.program or lower(Derivation(self.problem, order=self.order)))
 
     # -- flat vectors for SciPy ----------------------------------------------------------------
 

@@ -129,7 +129,9 @@ class Writer:
                 yield f"#pragma GCC unroll {UNROLLED if size <= UNROLLED else 2}"
             yield f"for (int q = 0; q < {size}; q++) {{"
             yield f"    const T *const at = {x} + (size_t)q * STRIDE + i;"
-            yield "    const V " + ", ".join(f"x{v}_ = LOAD(at + {v} * LANES)" for v in vectors) + ";"
+            yield (
+                "    const V " + ", ".join(f"x{v}_ = LOAD(at + {v} * LANES)" for v in vectors) + ";"
+            )
             for r in range(height):
                 place = f"q * {rows} + p + {r}" if transposed else f"(p + {r}) * {size} + q"
                 code = f"const V w_ = ALL({w}[{place}]);"
@@ -262,7 +264,9 @@ class Writer:
         body = ["{"]
         first = 0
         for height, count in split(rows, OUTER_ROWS):
-            body.append(f"    for (int p = {first}; p < {first + height * count}; p += {height}) {{")
+            body.append(
+                f"    for (int p = {first}; p < {first + height * count}; p += {height}) {{"
+            )
             second = 0
             for breadth, times in split(columns, OUTER_COLUMNS):
                 end = second + breadth * times

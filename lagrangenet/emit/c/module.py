@@ -64,7 +64,9 @@ class _File:
     def __init__(self, program: Program, dtype: str, samples: int) -> None:
         self.program, self.problem, self.dtype = program, program.problem, dtype
         self.functions = Functions()
-        self.plans = {r.name: Plan(kernels(r, self.problem), self.problem, samples) for r in program.routines}
+        self.plans = {
+            r.name: Plan(kernels(r, self.problem), self.problem, samples) for r in program.routines
+        }
         self.blas = any(on_blas(*shapes[0], samples) for shapes in self.problem.shapes)
         widest = max(plan.components for plan in self.plans.values())
         own = self.problem.inputs + self.problem.widths[-1]
@@ -119,6 +121,7 @@ class _File:
             "    TILES = (SAMPLES + TILE - 1) / TILE,",
             f"    COMPONENTS = {self.components}, SUMS_IN_LANES = {int(self.lanes)}",
             "};",
+            *(["#define HAS_PRODUCTS"] if "hessian_product" in self.plans else []),
             "#define NOINLINE __attribute__((noinline))",
             "#define WORK ((size_t)COMPONENTS * STRIDE)",
             "",
@@ -182,7 +185,11 @@ class _File:
             "",
             head,
             "{",
-            *([f"    double J = 0, sums[{len(self.scalars)}] = {{0}};"] if kind == "double" else []),
+            *(
+                [f"    double J = 0, sums[{len(self.scalars)}] = {{0}};"]
+                if kind == "double"
+                else []
+            ),
         ]
         sums = "work + WORK" if self.lanes and has_out else "out"
         passed = f"theta, x + (size_t)t * INPUTS * STRIDE, y + (size_t)t * OUTPUTS * STRIDE, {'direction, ' if direction else ''}work"
@@ -284,7 +291,9 @@ class _File:
             before, code = self._scalar(step.value)
             return [note, *before, f"J = {code};"]
         target = self.place(step.target)
-        expressions = Expressions(lambda a: f"some({self.place(a)} + e, {size} - e)", self.problem.strength)
+        expressions = Expressions(
+            lambda a: f"some({self.place(a)} + e, {size} - e)", self.problem.strength
+        )
         size = self._size(step.target)
         value = expressions.value(step.value)
         if step.add:
@@ -300,14 +309,18 @@ class _File:
     def _scalar(self, node: Node) -> tuple[list[str], str]:
         """Statements, and an expression in double precision."""
         if isinstance(node, t.Number):
-            return [], f"({Expressions(str, self.problem.strength).number(node.value)})".replace("(T)", "(double)")
+            return [], f"({Expressions(str, self.problem.strength).number(node.value)})".replace(
+                "(T)", "(double)"
+            )
         if isinstance(node, Ref):
             return [], "J" if node.name == "J" else f"sums[{self.scalars.index(node)}]"
         if isinstance(node, t.Reduced) and node.op == "sum":
             return self._parameter_sum(node)
         if isinstance(node, t.Product | t.Total):
             sides = (
-                (node.factors, node.divisors) if isinstance(node, t.Product) else (node.plus, node.minus)
+                (node.factors, node.divisors)
+                if isinstance(node, t.Product)
+                else (node.plus, node.minus)
             )
             found = [[self._scalar(one) for one in side] for side in sides]
             before = [line for side in found for lines, _ in side for line in lines]
@@ -320,7 +333,9 @@ class _File:
     def _parameter_sum(self, node: t.Reduced) -> tuple[list[str], str]:
         arrays = [n for n in node.arg.walk() if isinstance(n, Ref)]
         size = self._size(arrays[0])
-        expressions = Expressions(lambda a: f"some({self.place(a)} + e, {size} - e)", self.problem.strength)
+        expressions = Expressions(
+            lambda a: f"some({self.place(a)} + e, {size} - e)", self.problem.strength
+        )
         value = expressions.value(node.arg)
         self.sums += 1
         name = f"sum{self.sums}"

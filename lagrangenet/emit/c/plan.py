@@ -74,7 +74,9 @@ def shape(samples: int, dtype: str, bytes_each: int, blas: bool) -> Shape:
     wanted = TILE_MOST if blas else min(TILE_MOST, max(TILE_LEAST, TILE_BYTES // bytes_each))
     tile = samples if samples <= 1.5 * wanted else -(-samples // -(-samples // wanted))
     tile = -(-tile // step) * step
-    padding = 64 // size if tile * size % 256 == 0 else 0  # rows a power of two apart share cache sets
+    padding = (
+        64 // size if tile * size % 256 == 0 else 0
+    )  # rows a power of two apart share cache sets
     return Shape(samples, lanes, vectors, tile, tile + padding)
 
 
@@ -154,7 +156,9 @@ class Plan:
 
     def wide(self, step: Step) -> int:
         """The number of components that a step loops over; 0 if it has none."""
-        arrays = [step.target, *step.reads] if isinstance(step, Pointwise | Rowwise) else [*step.reads]
+        arrays = (
+            [step.target, *step.reads] if isinstance(step, Pointwise | Rowwise) else [*step.reads]
+        )
         if isinstance(step, Linear):
             arrays = [step.target]
         return max((self.kernels.width(a) for a in arrays if a.axes == BATCH), default=0)
@@ -208,7 +212,9 @@ def phases_apart(steps: tuple[Step, ...]) -> set[Key]:
     phase: dict[Key, int] = {}
     for number, loop in enumerate(loops(steps)):
         for step in loop:
-            found |= {key(a) for a in step.reads if a.axes == BATCH and phase.get(key(a), number) < number}
+            found |= {
+                key(a) for a in step.reads if a.axes == BATCH and phase.get(key(a), number) < number
+            }
             phase[key(step.target)] = number
     return found
 

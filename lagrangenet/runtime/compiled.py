@@ -1,0 +1,234 @@
+"""Generated C, compiled on this machine, kept in a cache, and loaded as an extension module.
+
+An entry of the cache is found by the hash of everything that it depends on and checked before it is
+loaded; one that is damaged, incomplete or somebody else's is built again. Where there is no compiler
+or it fails, the caller is told why (:class:`NotCompiled`) and takes another target.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lagrangenet.errors import DataError
+from lagrangenet.runtime.arrays import Array
+from lagrangenet.runtime.say import say_once
+
+FLAGS = (
+    "-std=gnu11",
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-shared",
+    "-fPIC",
+)
+#: Seconds that a compiler may take.
+PATIENCE = 300
+_BINDING = Path(__file__).with_name("binding.c")
+
+
+class NotCompiled(Exception):  # noqa: N818 - it is a reason, not an error of the caller
+    """Why there is no compiled code."""
+
+
+class CompiledEngine:
+    """The routines of a C file with one data set."""
+
+    def __init__(self, source: str, X: Array, Y: Array) -> None:
+        native = _module(source, str(X.dtype)).Objective(
+            np.ascontiguousarray(X), np.ascontiguousarray(Y)
+        )
+        self.into = self.value_and_grad = native.into
+        self.value = native.value
+        self._native = native
+        self.names = frozenset(n for n in dir(native) if n.endswith("product"))
+
+    def product(self, name: str, theta: Array, direction: Array, out: Array) -> None:
+        """The product called ``name`` goes into ``out``."""
+        getattr(self._native, name)(theta, direction, out)
+
+
+@cache
+def _module(source: str, dtype: str) -> Any:
+    """The extension module of a C file; one for all objectives with the same source."""
+    module = _load(source)
+    module.configure(DataError, _gemm(dtype))
+    return module
+
+
+def _load(source: str) -> Any:
+    compiler, text = find_compiler(), source + _BINDING.read_text(encoding="utf-8")
+    key = hashlib.sha256("\0".join([text, *FLAGS, *_machine(compiler)]).encode()).hexdigest()[:32]
+    with _folder() as folder:
+        entry = folder / f"{key}{importlib.machinery.EXTENSION_SUFFIXES[0]}"
+        with _locked(folder / f"{key}.lock"):
+            if not _sound(entry):
+                _build(compiler, source, entry)
+            try:
+                return _imported(entry)
+            except ImportError:  # built for another interpreter or machine
+                _build(compiler, source, entry)
+                return _imported(entry)
+
+
+def _imported(path: Path) -> Any:
+    loader = importlib.machinery.ExtensionFileLoader("model", str(path))
+    spec = importlib.util.spec_from_file_location("model", path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+# -- the compiler ----------------------------------------------------------------------------------
+
+
+@cache
+def find_compiler() -> str:
+    """The path of the C compiler: that of the environment variable CC, or cc, gcc, clang."""
+    named = os.environ.get("CC", "")
+    for name in filter(None, [named] if named else ["gcc", "clang", "cc"]):
+        if found := shutil.which(name):
+            return found
+    raise NotCompiled(f"there is no C compiler ({named or 'gcc, clang or cc'})")
+
+
+@cache
+def _machine(compiler: str) -> tuple[str, ...]:
+    """What compiled code depends on besides its source."""
+    try:
+        told = subprocess.run(  # noqa: S603 - a path that was looked up
+            [compiler, "--version"], capture_output=True, text=True, timeout=30, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise NotCompiled(f"the compiler {compiler} does not run: {error}") from None
+    return (
+        compiler,
+        told,
+        platform.machine(),
+        _processor(),
+        np.__version__,
+        platform.python_version(),
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def _build(compiler: str, source: str, entry: Path) -> None:
+    """Compile into a new file, which takes its place in the cache in one step."""
+    headers = [sysconfig.get_paths()["include"], np.get_include()]
+    if not (Path(headers[0]) / "Python.h").exists():
+        raise NotCompiled("the headers of Python are not installed (python3-dev)")
+    with tempfile.TemporaryDirectory(dir=entry.parent, prefix="build-") as name:
+        folder = Path(name)
+        (folder / "model.c").write_text(source, encoding="utf-8")
+        made = folder / "model.so"
+        include = [f"-I{path}" for path in (*headers, folder)]
+        command = [compiler, *FLAGS, *include, str(_BINDING), "-o", str(made), "-lm"]
+        try:
+            subprocess.run(  # noqa: S603 - a path that was looked up, arguments of our making
+                command, capture_output=True, text=True, timeout=PATIENCE, check=True
+            )
+        except subprocess.CalledProcessError as error:
+            first = next((x for x in error.stderr.splitlines() if "error" in x), "no message")
+            raise NotCompiled(f"{compiler} failed: {first}") from None
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NotCompiled(f"{compiler} failed: {error}") from None
+        _digest_file(entry).write_text(_digest(made), encoding="ascii")
+        made.replace(entry)
+
+
+# -- the cache -------------------------------------------------------------------------------------
+
+
+def cache_folder() -> Path:
+    """Where compiled code is kept: ``LAGRANGENET_CACHE``, or a folder in the user's cache."""
+    if named := os.environ.get("LAGRANGENET_CACHE"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lagrangenet"
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """The cache, or a temporary folder where there can be none."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        say_once(f"compiled code cannot be kept in {folder} ({error.strerror}); it is built anew")
+        with tempfile.TemporaryDirectory(prefix="lagrangenet-") as name:
+            yield Path(name)
+    else:
+        yield folder
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One builder of an entry at a time; where there are no file locks, the last one wins."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sound(entry: Path) -> bool:
+    """Whether an entry is there, is the user's own, and is what was built."""
+    try:
+        own = not hasattr(os, "getuid") or entry.stat().st_uid == os.getuid()
+        return own and _digest_file(entry).read_text(encoding="ascii") == _digest(entry)
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _digest_file(entry: Path) -> Path:
+    return entry.with_name(f"{entry.name}.sha256")
+
+
+# -- BLAS ------------------------------------------------------------------------------------------
+
+
+@cache
+def _gemm(dtype: str) -> int:
+    """The address of SciPy's dgemm or sgemm."""
+    import ctypes
+
+    from scipy.linalg import cython_blas
+
+    capsule = cython_blas.__pyx_capi__["dgemm" if dtype == "float64" else "sgemm"]
+    name = ctypes.pythonapi.PyCapsule_GetName
+    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return int(pointer(capsule, name(capsule)))
