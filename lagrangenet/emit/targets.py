@@ -31,7 +31,8 @@ class Target:
     ----------
     name, summary : str
     emit : callable
-        From a linked program to source text.
+        From a linked program to source text; of C also with the type, the number of samples and
+        of threads, for which compiled code is made.
     language : {"python", "c"}
         How the source is loaded.
     package, extra : str
@@ -40,7 +41,7 @@ class Target:
 
     name: str
     summary: str
-    emit: Callable[[Program], str]
+    emit: Callable[..., str]
     language: Literal["python", "c"] = "python"
     package: str = ""
     extra: str = ""

@@ -42,15 +42,15 @@ PATIENCE = 300
 _BINDING = Path(__file__).with_name("binding.c")
 
 
-class NotCompiled(Exception):  # noqa: N818 - it is a reason, not an error of the caller
+class NotCompiled(Exception):
     """Why there is no compiled code."""
 
 
 class CompiledEngine:
     """The routines of a C file with one data set."""
 
-    def __init__(self, source: str, X: Array, Y: Array) -> None:
-        native = _module(source, str(X.dtype)).Objective(
+    def __init__(self, source: str, X: Array, Y: Array, threads: int = 1) -> None:
+        native = _module(source, str(X.dtype), threads).Objective(
             np.ascontiguousarray(X), np.ascontiguousarray(Y)
         )
         self.into = self.value_and_grad = native.into
@@ -64,25 +64,27 @@ class CompiledEngine:
 
 
 @cache
-def _module(source: str, dtype: str) -> Any:
+def _module(source: str, dtype: str, threads: int) -> Any:
     """The extension module of a C file; one for all objectives with the same source."""
-    module = _load(source)
+    module = _load(source, ("-fopenmp",) * (threads > 1))
     module.configure(DataError, _gemm(dtype))
     return module
 
 
-def _load(source: str) -> Any:
+def _load(source: str, more: tuple[str, ...]) -> Any:
     compiler, text = find_compiler(), source + _BINDING.read_text(encoding="utf-8")
-    key = hashlib.sha256("\0".join([text, *FLAGS, *_machine(compiler)]).encode()).hexdigest()[:32]
+    key = hashlib.sha256(
+        "\0".join([text, *FLAGS, *more, *_machine(compiler)]).encode()
+    ).hexdigest()[:32]
     with _folder() as folder:
         entry = folder / f"{key}{importlib.machinery.EXTENSION_SUFFIXES[0]}"
         with _locked(folder / f"{key}.lock"):
             if not _sound(entry):
-                _build(compiler, source, entry)
+                _build(compiler, source, entry, more)
             try:
                 return _imported(entry)
             except ImportError:  # built for another interpreter or machine
-                _build(compiler, source, entry)
+                _build(compiler, source, entry, more)
                 return _imported(entry)
 
 
@@ -135,7 +137,7 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")
 
 
-def _build(compiler: str, source: str, entry: Path) -> None:
+def _build(compiler: str, source: str, entry: Path, more: tuple[str, ...]) -> None:
     """Compile into a new file, which takes its place in the cache in one step."""
     headers = [sysconfig.get_paths()["include"], np.get_include()]
     if not (Path(headers[0]) / "Python.h").exists():
@@ -145,7 +147,7 @@ def _build(compiler: str, source: str, entry: Path) -> None:
         (folder / "model.c").write_text(source, encoding="utf-8")
         made = folder / "model.so"
         include = [f"-I{path}" for path in (*headers, folder)]
-        command = [compiler, *FLAGS, *include, str(_BINDING), "-o", str(made), "-lm"]
+        command = [compiler, *FLAGS, *more, *include, str(_BINDING), "-o", str(made), "-lm"]
         try:
             subprocess.run(  # noqa: S603 - a path that was looked up, arguments of our making
                 command, capture_output=True, text=True, timeout=PATIENCE, check=True

@@ -39,11 +39,16 @@ def generate(derivation: GraphDerivation, dtype: str = ...) -> GraphRoutines: ..
 
 
 @overload
-def generate(derivation: Derivation, dtype: str = ..., target: str = ...) -> Routines: ...
+def generate(
+    derivation: Derivation, dtype: str = ..., target: str = ..., threads: int = ...
+) -> Routines: ...
 
 
 def generate(
-    derivation: Derivation | GraphDerivation, dtype: str = "float64", target: str = "numpy"
+    derivation: Derivation | GraphDerivation,
+    dtype: str = "float64",
+    target: str = "numpy",
+    threads: int = 1,
 ) -> Routines | GraphRoutines:
     """Generate the routines of a derivation's problem.
 
@@ -56,6 +61,8 @@ def generate(
     target : str
         What computes the objective, one of :data:`lagrangenet.emit.TARGETS`. The stages (forward,
         backward, residuals, ...) are NumPy in any case.
+    threads : int
+        How many share a batch in compiled code; other targets follow their libraries' settings.
 
     Returns
     -------
@@ -79,7 +86,7 @@ def generate(
             raise DerivationError(f"the target {target!r} is for chains; a graph has 'numpy' alone")
         return generate_graph(derivation, dtype)
     program = lower(derivation)
-    return Routines(program.problem, emit(program), dtype, program, target)
+    return Routines(program.problem, emit(program), dtype, program, target, threads)
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,8 @@ class Routines(Checks):
         The intermediate representation with provenance; None for code that was loaded.
     target : str
         What computes the :meth:`objective`.
+    threads : int
+        In compiled code.
     """
 
     problem: Problem
@@ -109,6 +118,7 @@ class Routines(Checks):
     dtype: str = "float64"
     program: Program | None = field(default=None, compare=False, repr=False)
     target: str = "numpy"
+    threads: int = 1
     _functions: dict[str, Callable[..., Any]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -117,7 +127,7 @@ class Routines(Checks):
         object.__setattr__(self, "_functions", guarded(load(self.source), self.problem))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Routines, (self.problem, self.source, self.dtype, None, self.target)
+        return Routines, (self.problem, self.source, self.dtype, None, self.target, self.threads)
 
     @property
     def order(self) -> int:
@@ -318,9 +328,9 @@ class Routines(Checks):
         """The chosen target with these data, or NumPy where C cannot be compiled."""
         target = TARGETS[self.target]
         if target.language == "c":
-            source = target.emit(self._linked, self.dtype, len(X))
+            source = target.emit(self._linked, self.dtype, len(X), self.threads)
             try:
-                return CompiledEngine(source, X, Y), target.name
+                return CompiledEngine(source, X, Y, self.threads), target.name
             except NotCompiled as reason:
                 target = TARGETS["numpy"]
                 say_once(f"{reason}; computing with the target {target.name!r} instead of 'c'")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from lagrangenet.emit.c.expressions import Expressions
 from lagrangenet.emit.c.plan import Group, Plan, Shape, loops, phases_apart
 from lagrangenet.routines.kernels import BATCH, ROW, Linear, Outer, Pointwise, Rowwise, Step, Sum
-from lagrangenet.routines.passes.live import key
+from lagrangenet.routines.passes.live import Key, key
 from lagrangenet.symbolic.tensor import Ref
 
 #: Rows of accumulators in a product with weights; rows and columns of one in a sum over samples.
@@ -199,7 +199,7 @@ class Writer:
         loop: list[Step],
         width: int,
         rows: dict[Ref, str],
-        kept: set[object],
+        kept: set[Key],
         arguments: Arguments,
         sums: list[Sum],
     ) -> Iterator[str]:

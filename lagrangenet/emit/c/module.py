@@ -13,14 +13,27 @@ from math import prod
 
 from lagrangenet.emit.c.expressions import Expressions
 from lagrangenet.emit.c.loops import Functions, Writer
-from lagrangenet.emit.c.plan import LANES_BYTES, VECTOR, Group, Plan, Shape, on_blas, shape
+from lagrangenet.emit.c.plan import (
+    BLAS_WEIGHTS,
+    BLAS_WEIGHTS_SHARED,
+    LANES_BYTES,
+    WORTH_SHARING,
+    Group,
+    Plan,
+    shape,
+)
 from lagrangenet.errors import DerivationError
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import Program
-from lagrangenet.routines.kernels import After, Linear, Outer, Pointwise, Sum, kernels
+from lagrangenet.routines.kernels import After, Linear, Outer, Sum, kernels
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.tensor import Node, Ref
 
+#: Parameters of what is done with one tile.
+_TILE = (
+    "const T *theta, const T *x, const T *y, const T *direction, T *work, T *g, T *sums, "
+    "int samples, int first"
+)
 #: Arrays of flat vectors: the vector, and whether it is a weight or a bias.
 _FLAT = {
     "W": ("theta", 0),
@@ -34,7 +47,7 @@ _FLAT = {
 }
 
 
-def emit(program: Program, dtype: str = "float64", samples: int = 128) -> str:
+def emit(program: Program, dtype: str = "float64", samples: int = 128, threads: int = 1) -> str:
     """A linked program as the text of a C file.
 
     Parameters
@@ -44,6 +57,8 @@ def emit(program: Program, dtype: str = "float64", samples: int = 128) -> str:
     dtype : {"float64", "float32"}
     samples : int
         The number of samples that tiles are chosen for.
+    threads : int
+        How many share the tiles, by OpenMP. Large layers are left to BLAS, which has its own.
 
     Examples
     --------
@@ -55,25 +70,34 @@ def emit(program: Program, dtype: str = "float64", samples: int = 128) -> str:
     >>> [line for line in source.splitlines() if line.startswith("double model_value_and_grad")]
     ['double model_value_and_grad(const T *theta, const T *x, const T *y, T *work, T *out)']
     """
-    return _File(program, dtype, samples).source()
+    return _File(program, dtype, samples, threads).source()
 
 
 class _File:
     """One file."""
 
-    def __init__(self, program: Program, dtype: str, samples: int) -> None:
+    def __init__(self, program: Program, dtype: str, samples: int, threads: int) -> None:
         self.program, self.problem, self.dtype = program, program.problem, dtype
         self.functions = Functions()
+        limit = BLAS_WEIGHTS if threads == 1 else BLAS_WEIGHTS_SHARED
         self.plans = {
-            r.name: Plan(kernels(r, self.problem), self.problem, samples) for r in program.routines
+            r.name: Plan(kernels(r, self.problem), self.problem, samples, limit)
+            for r in program.routines
         }
-        self.blas = any(on_blas(*shapes[0], samples) for shapes in self.problem.shapes)
+        self.blas = any(plan.blas for plan in self.plans.values())
+        self.threads = 1 if self.blas or samples * self.problem.size < WORTH_SHARING else threads
         widest = max(plan.components for plan in self.plans.values())
         own = self.problem.inputs + self.problem.widths[-1]
         size = 8 if dtype == "float64" else 4
-        self.shape: Shape = shape(samples, dtype, (widest + own) * size, self.blas)
+        self.shape = shape(samples, dtype, (widest + own) * size, self.blas, self.threads)
         weights = self.problem.size * self.shape.lanes * size
-        self.lanes = self.shape.tiles > 2 and not self.blas and weights <= LANES_BYTES
+        self.lanes = (
+            self.shape.tiles > 2 * self.threads and not self.blas and weights <= LANES_BYTES
+        )
+        self.most_scalars = max(
+            1, *(sum(isinstance(s, Sum) and not s.target.axes for s in p.kernels.tile)
+                 for p in self.plans.values())
+        )  # fmt: skip
         self.offsets = _offsets(self.problem)
         self.components = widest
         self.sums = 0
@@ -82,11 +106,12 @@ class _File:
     def source(self) -> str:
         """The whole text."""
         routines = [self.routine(name) for name in self.plans]
-        vectors = (files(__package__) / "vector.h").read_text(encoding="utf-8")
-        api = (files(__package__) / "api.h").read_text(encoding="utf-8")
-        parts = [
-            self.head(), vectors, self.constants(), *self.functions.source(), *routines, api,
-        ]  # fmt: skip
+        vectors, tiles, calls = (
+            (files(__package__) / name).read_text(encoding="utf-8")
+            for name in ("vector.h", "tiles.h", "calls.h")
+        )
+        parts = [self.head(), vectors, self.constants(), tiles]
+        parts += [*self.functions.source(), *routines, calls]
         return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
     def head(self) -> str:
@@ -119,40 +144,10 @@ class _File:
             f"    PARAMETERS = {self.problem.size},",
             f"    TILE = {s.tile}, STEP = {s.step}, STRIDE = {s.stride},",
             "    TILES = (SAMPLES + TILE - 1) / TILE,",
-            f"    COMPONENTS = {self.components}, SUMS_IN_LANES = {int(self.lanes)}",
+            f"    COMPONENTS = {self.components}, SUMS_IN_LANES = {int(self.lanes)}, SCALARS = {self.most_scalars}",
             "};",
+            f"#define THREADS {self.threads}",
             *(["#define HAS_PRODUCTS"] if "hessian_product" in self.plans else []),
-            "#define NOINLINE __attribute__((noinline))",
-            "#define WORK ((size_t)COMPONENTS * STRIDE)",
-            "",
-            "/* a sum over the samples of a tile is added to that of the tiles before */",
-            "INLINE void add(T *g, size_t at, V sum, int first)",
-            "{",
-            "    g[at] = v_total(sum) + (first ? 0 : g[at]);",
-            "}",
-            "",
-            "INLINE void add_lanes(T *g, size_t at, V sum, int first)",
-            "{",
-            "    if (!first) sum += LOAD(g + at * LANES);",
-            "    STORE(g + at * LANES, sum);",
-            "}",
-            "",
-            "/* a vector of an array that ends after count numbers; what is beyond counts as 0 */",
-            "INLINE V some(const T *x, int count)",
-            "{",
-            "    V v = ALL(0);",
-            "    if (count >= LANES) return *(const Unaligned *)x;",
-            "    for (int j = 0; j < LANES; j++) v[j] = j < count ? x[j] : 0;",
-            "    return v;",
-            "}",
-            "",
-            "INLINE void put(T *x, V v, int count)",
-            "{",
-            "    if (count >= LANES) *(Unaligned *)x = v;",
-            "    else",
-            "        for (int j = 0; j < LANES; j++)",
-            "            if (j < count) x[j] = v[j];",
-            "}",
         ]
         if self.problem.class_weights:
             weights = ", ".join(map(repr, self.problem.class_weights))
@@ -162,53 +157,38 @@ class _File:
     # -- routines ------------------------------------------------------------------------------
 
     def routine(self, name: str) -> str:
-        """A routine: its tiles in a loop, then what is left."""
+        """A routine: what it does with a tile, then with all of them."""
         plan = self.plans[name]
-        direction = "const T *direction, " if name.endswith("product") else ""
         self.scalars = [
             s.target for s in plan.kernels.tile if isinstance(s, Sum) and not s.target.axes
         ]
-        has_out = name != "value"
-        tile = list(self.tile(plan))
-        kind = "double" if name.startswith("value") else "void"
-        out = ", T *out" if has_out else ""
-        along = ", const T *direction" if direction else ""
-        head = f"{kind} model_{name}(const T *theta, const T *x, const T *y{along}, T *work{out})"
-        given = f"const T *theta, const T *x, const T *y, {direction}T *work"
-        lines = [
+        valued, along = name.startswith("value"), name.endswith("product")
+        out, direction = ("NULL" if name == "value" else "out"), ("direction" if along else "NULL")
+        parameters = [
+            "const T *theta, const T *x, const T *y",
+            *["const T *direction"] * along,
+            "T *work",
+            *["T *out"] * (name != "value"),
+        ]
+        sums = "sums" if valued else "NULL"
+        after = [line for step in plan.kernels.after for line in self.after(step)]
+        return "\n".join([
             f"/* {plan.kernels.routine.summary} */",
-            f"static void tile_{name}({given}{', T *out' if has_out else ''}, T *scalars, int samples, int first)",
+            f"static void tile_{name}({_TILE})",
             "{",
             "    const int padded = (samples + STEP - 1) / STEP * STEP;",
-            *(f"    {line}" for line in tile),
+            "    (void)direction, (void)g, (void)sums, (void)y, (void)first;",
+            *(f"    {line}" for line in self.tile(plan)),
             "}",
             "",
-            head,
+            f"{'double' if valued else 'void'} model_{name}({', '.join(parameters)})",
             "{",
-            *(
-                [f"    double J = 0, sums[{len(self.scalars)}] = {{0}};"]
-                if kind == "double"
-                else []
-            ),
-        ]
-        sums = "work + WORK" if self.lanes and has_out else "out"
-        passed = f"theta, x + (size_t)t * INPUTS * STRIDE, y + (size_t)t * OUTPUTS * STRIDE, {'direction, ' if direction else ''}work"
-        lines += [
-            "    for (int t = 0; t < TILES; t++) {",
-            f"        T scalars[{max(1, len(self.scalars))}] = {{0}};",
-            "        const int samples = t < TILES - 1 ? TILE : SAMPLES - (TILES - 1) * TILE;",
-            f"        tile_{name}({passed}{f', {sums}' if has_out else ''}, scalars, samples, t == 0);",
-            *(f"        sums[{j}] += scalars[{j}];" for j in range(len(self.scalars))),
-            "    }",
-        ]
-        if self.lanes and has_out:
-            lines.append(
-                "    for (int p = 0; p < PARAMETERS; p++) out[p] = v_total(LOAD(work + WORK + p * LANES));"
-            )
-        for step in plan.kernels.after:
-            lines += [f"    {line}" for line in self.after(step)]
-        lines += ["    return J;"] if kind == "double" else []
-        return "\n".join([*lines, "}"])
+            *["    double J = 0, sums[SCALARS] = {0};"] * valued,
+            f"    all_tiles(tile_{name}, theta, x, y, {direction}, work, {out}, {sums});",
+            *(f"    {line}" for line in after),
+            *["    return J;"] * valued,
+            "}",
+        ])  # fmt: skip
 
     def address(self, plan: Plan, array: Ref) -> str:
         """Where an array is."""
@@ -219,11 +199,12 @@ class _File:
         if array.name == "c":
             return "class_weights"
         if array in self.scalars:
-            return f"scalars + {self.scalars.index(array)}"
+            return f"sums + {self.scalars.index(array)}"
         if array.name in _FLAT:
             vector, kind = _FLAT[array.name]
             offset = self.offsets[int(array.layer or 0) - 1][kind]
             scale = " * LANES" if vector == "out" and self.lanes else ""
+            vector = "g" if vector == "out" else vector
             return f"{vector} + {offset}{scale}" if offset else vector
         place = plan.places[(array.name, array.layer)]
         return f"work + (size_t){place} * STRIDE" if place else "work"

@@ -26,6 +26,10 @@ TILE_BYTES = 40_000
 TILE_LEAST, TILE_MOST = 64, 512
 #: A layer with this many weights, both sides at least half a vector register file wide, goes to BLAS.
 BLAS_WEIGHTS, BLAS_SIDE = 2048, 24
+#: The same where threads share the batch: then BLAS gets what is worth its own threads.
+BLAS_WEIGHTS_SHARED = 30_000
+#: Samples times parameters from which threads are worth waking.
+WORTH_SHARING = 30_000
 #: Sums over samples stay in vectors between tiles if that takes no more bytes.
 LANES_BYTES = 65_536
 
@@ -63,7 +67,7 @@ class Shape:
         return -(-self.samples // self.tile)
 
 
-def shape(samples: int, dtype: str, bytes_each: int, blas: bool) -> Shape:
+def shape(samples: int, dtype: str, bytes_each: int, blas: bool, threads: int) -> Shape:
     """Lanes and tiles for a batch, given the bytes that one sample occupies in all buffers."""
     size = 8 if dtype == "float64" else 4
     lanes = VECTOR // size
@@ -72,17 +76,13 @@ def shape(samples: int, dtype: str, bytes_each: int, blas: bool) -> Shape:
     vectors = 2 if -(-samples // lanes) % 2 == 0 or samples > 8 * lanes else 1
     step = lanes * vectors
     wanted = TILE_MOST if blas else min(TILE_MOST, max(TILE_LEAST, TILE_BYTES // bytes_each))
-    tile = samples if samples <= 1.5 * wanted else -(-samples // -(-samples // wanted))
+    tiles = 1 if samples <= 1.5 * wanted else -(-samples // wanted)
+    tile = -(-samples // (-(-tiles // threads) * threads))
     tile = -(-tile // step) * step
     padding = (
         64 // size if tile * size % 256 == 0 else 0
     )  # rows a power of two apart share cache sets
     return Shape(samples, lanes, vectors, tile, tile + padding)
-
-
-def on_blas(rows: int, columns: int, samples: int) -> bool:
-    """Whether a product with a rows × columns matrix is given to BLAS."""
-    return rows * columns >= BLAS_WEIGHTS and min(rows, columns) >= BLAS_SIDE and samples >= 8
 
 
 @dataclass
@@ -99,6 +99,7 @@ class Plan:
     kernels: Kernels
     problem: Problem
     samples: int
+    limit: int = BLAS_WEIGHTS
     groups: list[Group] = field(default_factory=list)
     places: dict[Key, int] = field(default_factory=dict)
     components: int = 0
@@ -111,11 +112,19 @@ class Plan:
     def on_blas(self, step: Step) -> bool:
         """Whether a step is a product that is given to BLAS."""
         if isinstance(step, Outer):
-            return on_blas(*map(self.kernels.width, (step.left, step.right)), self.samples)
-        if not isinstance(step, Linear):
+            pairs = [(step.left, step.right)]
+        elif isinstance(step, Linear):
+            pairs = [(step.target, term.state) for term in step.terms]
+        else:
             return False
-        rows = self.kernels.width(step.target)
-        return all(on_blas(rows, self.kernels.width(x.state), self.samples) for x in step.terms)
+        sizes = [tuple(map(self.kernels.width, pair)) for pair in pairs]
+        large = all(a * b >= self.limit and min(a, b) >= BLAS_SIDE for a, b in sizes)
+        return large and self.samples >= 8
+
+    @property
+    def blas(self) -> bool:
+        """Whether a product is given to BLAS."""
+        return any(self.on_blas(step) for group in self.groups for step in group.steps)
 
     def _without_start(self, step: Step) -> Iterator[Step]:
         """A product on BLAS, and then its bias."""

@@ -2,7 +2,7 @@
  * labels; they and work start at a multiple of 64 bytes. work belongs to one call at a time. */
 size_t model_inputs_size(void) { return (size_t)TILES * INPUTS * STRIDE; }
 size_t model_labels_size(void) { return (size_t)TILES * OUTPUTS * STRIDE; }
-size_t model_work_size(void) { return WORK + (SUMS_IN_LANES ? (size_t)PARAMETERS * LANES : 0) + LANES; }
+size_t model_work_size(void) { return THREADS * EACH; }
 size_t model_parameters(void) { return PARAMETERS; }
 long model_samples(void) { return SAMPLES; }
 void model_use_blas(Gemm *xgemm) { blas_gemm = xgemm; }

@@ -1,0 +1,82 @@
+/* A routine for all samples: tile after tile, on THREADS threads, their sums added in a fixed order. */
+#define NOINLINE __attribute__((noinline))
+#define WORK ((size_t)COMPONENTS * STRIDE)
+#define SUMS ((SUMS_IN_LANES ? (size_t)PARAMETERS * LANES : THREADS > 1 ? PARAMETERS : 0) + 15)
+#define EACH ((WORK + SUMS) / 16 * 16)
+#if THREADS > 1
+#include <omp.h>
+#include <unistd.h>
+static int model_process; /* a forked child has none of its parent's threads and works alone */
+#endif
+
+/* a sum over the samples of a tile is added to that of the tiles before */
+INLINE void add(T *g, size_t at, V sum, int first)
+{
+    g[at] = v_total(sum) + (first ? 0 : g[at]);
+}
+
+INLINE void add_lanes(T *g, size_t at, V sum, int first)
+{
+    if (!first) sum += LOAD(g + at * LANES);
+    STORE(g + at * LANES, sum);
+}
+
+/* a vector of an array that ends after count numbers; what is beyond counts as 0 */
+INLINE V some(const T *x, int count)
+{
+    V v = ALL(0);
+    if (count >= LANES) return *(const Unaligned *)x;
+    for (int j = 0; j < LANES; j++) v[j] = j < count ? x[j] : 0;
+    return v;
+}
+
+INLINE void put(T *x, V v, int count)
+{
+    if (count >= LANES)
+        *(Unaligned *)x = v;
+    else
+        for (int j = 0; j < LANES; j++)
+            if (j < count) x[j] = v[j];
+}
+
+typedef void Tile(const T *theta, const T *x, const T *y, const T *direction, T *work, T *g, T *sums,
+                  int samples, int first);
+
+INLINE void all_tiles(Tile *tile, const T *theta, const T *x, const T *y, const T *direction, T *work,
+                      T *out, double *sums)
+{
+    double partial[THREADS][SCALARS] = {{0}};
+    int team = 1;
+#if THREADS > 1
+    if (!model_process) model_process = getpid();
+#pragma omp parallel num_threads(THREADS) if (getpid() == model_process)
+#endif
+    {
+        int me = 0, threads = 1;
+#if THREADS > 1
+        me = omp_get_thread_num(), threads = omp_get_num_threads();
+        if (me == 0) team = threads;
+#endif
+        T *const own = work + me * EACH, *const g = SUMS_IN_LANES || me > 0 ? own + WORK : out;
+        for (int t = me; t < TILES; t += threads) {
+            T scalars[SCALARS] = {0};
+            const int samples = t < TILES - 1 ? TILE : SAMPLES - (TILES - 1) * TILE;
+            tile(theta, x + (size_t)t * INPUTS * STRIDE, y + (size_t)t * OUTPUTS * STRIDE, direction, own, g,
+                 scalars, samples, t == me);
+            for (int j = 0; j < SCALARS; j++) partial[me][j] += scalars[j];
+        }
+    }
+    if (team > TILES) team = TILES;
+    for (int j = 0; sums && j < SCALARS; j++)
+        for (int me = 0; me < team; me++) sums[j] += partial[me][j];
+    if (!out) return;
+    if (SUMS_IN_LANES)
+        for (int p = 0; p < PARAMETERS; p++) {
+            V total = LOAD(work + WORK + p * LANES);
+            for (int me = 1; me < team; me++) total += LOAD(work + me * EACH + WORK + p * LANES);
+            out[p] = v_total(total);
+        }
+    else
+        for (int me = 1; me < team; me++)
+            for (int p = 0; p < PARAMETERS; p++) out[p] += (work + me * EACH + WORK)[p];
+}
