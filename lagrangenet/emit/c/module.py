@@ -73,6 +73,33 @@ def emit(program: Program, dtype: str = "float64", samples: int = 128, threads: 
     return _File(program, dtype, samples, threads).source()
 
 
+def header(program: Program, dtype: str = "float64") -> str:
+    """The declarations for a C program that is linked with the file.
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> from lagrangenet.routines.lower import lower
+    >>> from lagrangenet.routines.passes.link import link
+    >>> from lagrangenet.symbolic.derivation import derive
+    >>> print(header(link(lower(derive(chain([2, 3, 1]))))).splitlines()[-3])
+    double model_value_and_grad(const double *theta, const double *x, const double *y, double *work, double *out);
+    """
+    real = "double" if dtype == "float64" else "float"
+    text = (files(__package__) / "model.h").read_text(encoding="utf-8").replace("REAL", real)
+    routines = "\n".join(f"{signature(r.name, real)};" for r in program.routines)
+    return text.replace("ROUTINES", routines)
+
+
+def signature(name: str, real: str) -> str:
+    """The head of a routine."""
+    vectors = ["theta", "x", "y", *["direction"] * name.endswith("product")]
+    parameters = [f"const {real} *{v}" for v in vectors] + [f"{real} *work"]
+    parameters += [f"{real} *out"] * (name != "value")
+    kind = "double" if name.startswith("value") else "void"
+    return f"{kind} model_{name}({', '.join(parameters)})"
+
+
 class _File:
     """One file."""
 
@@ -164,12 +191,6 @@ class _File:
         ]
         valued, along = name.startswith("value"), name.endswith("product")
         out, direction = ("NULL" if name == "value" else "out"), ("direction" if along else "NULL")
-        parameters = [
-            "const T *theta, const T *x, const T *y",
-            *["const T *direction"] * along,
-            "T *work",
-            *["T *out"] * (name != "value"),
-        ]
         sums = "sums" if valued else "NULL"
         after = [line for step in plan.kernels.after for line in self.after(step)]
         return "\n".join([
@@ -181,7 +202,7 @@ class _File:
             *(f"    {line}" for line in self.tile(plan)),
             "}",
             "",
-            f"{'double' if valued else 'void'} model_{name}({', '.join(parameters)})",
+            signature(name, "T"),
             "{",
             *["    double J = 0, sums[SCALARS] = {0};"] * valued,
             f"    all_tiles(tile_{name}, theta, x, y, {direction}, work, {out}, {sums});",
