@@ -20,7 +20,28 @@ from importlib.util import find_spec
 from typing import Literal
 
 from lagrangenet.errors import DerivationError, MissingExtra
-from lagrangenet.routines.ir import Program
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a call of generated code takes, in seconds, float64 on one core.
+
+    Attributes
+    ----------
+    call : float
+        For the call itself.
+    line : float
+        For each line of the routine.
+    value : float
+        For each value of an activation.
+    flop : float
+        For each operation of a product.
+    """
+
+    call: float = 5e-6
+    line: float = 1e-6
+    value: float = 14e-9
+    flop: float = 1 / 40e9
 
 
 @dataclass(frozen=True)
@@ -37,6 +58,8 @@ class Target:
         How the source is loaded.
     package, extra : str
         What the source imports besides numpy and scipy, and the extra that installs it.
+    cost : Cost
+        For ``target="auto"``; by default that of NumPy.
     """
 
     name: str
@@ -45,6 +68,7 @@ class Target:
     language: Literal["python", "c"] = "python"
     package: str = ""
     extra: str = ""
+    cost: Cost = Cost()
 
     def missing(self) -> str:
         """The package that this target needs and that is not installed; empty if nothing is."""

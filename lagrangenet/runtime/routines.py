@@ -23,6 +23,7 @@ from lagrangenet.routines.lower import lower
 from lagrangenet.routines.passes.link import link
 from lagrangenet.runtime.arrays import Array, Layers, Theta, generator, packed, step_size
 from lagrangenet.runtime.checks import LABEL_TOLERANCE, Checks
+from lagrangenet.runtime.choose import AUTO, estimates, explained
 from lagrangenet.runtime.compiled import CompiledEngine, NotCompiled
 from lagrangenet.runtime.graphs import GraphRoutines, generate_graph
 from lagrangenet.runtime.guards import guarded
@@ -59,8 +60,9 @@ def generate(
     dtype : {"float64", "float32"}
         The one floating type of all arrays.
     target : str
-        What computes the objective, one of :data:`lagrangenet.emit.TARGETS`. The stages (forward,
-        backward, residuals, ...) are NumPy in any case.
+        What computes the objective, one of :data:`lagrangenet.emit.TARGETS` or "auto", which takes
+        the one that is expected to be fastest. The stages (forward, backward, residuals, ...) are
+        NumPy in any case.
     threads : int
         How many share a batch in compiled code; other targets follow their libraries' settings.
 
@@ -80,9 +82,10 @@ def generate(
     >>> [tuple(array.shape for array in layer) for layer in gradient]
     [((3, 2), (3,)), ((1, 3), (1,))]
     """
-    TARGETS[target].require()
+    if target != AUTO:
+        TARGETS[target].require()
     if isinstance(derivation, GraphDerivation):
-        if target != "numpy":
+        if target not in {AUTO, "numpy"}:
             raise DerivationError(f"the target {target!r} is for chains; a graph has 'numpy' alone")
         return generate_graph(derivation, dtype)
     program = lower(derivation)
@@ -326,7 +329,7 @@ class Routines(Checks):
 
     def _engine(self, X: Array, Y: Array) -> tuple[Engine, str]:
         """The chosen target with these data, or NumPy where C cannot be compiled."""
-        target = TARGETS[self.target]
+        target = TARGETS[self.chosen(len(X))]
         if target.language == "c":
             source = target.emit(self._linked, self.dtype, len(X), self.threads)
             try:
@@ -336,10 +339,21 @@ class Routines(Checks):
                 say_once(f"{reason}; computing with the target {target.name!r} instead of 'c'")
         return ModuleEngine(load(target.emit(self._linked)), X, Y), target.name
 
+    def chosen(self, samples: int = 128) -> str:
+        """The name of the target that computes for so many samples."""
+        if self.target != AUTO:
+            return self.target
+        return estimates(self._linked, samples, self.dtype)[0].target
+
+    def explain(self, samples: int = 128) -> str:
+        """What each target is expected to take for so many samples, and which is chosen."""
+        found = estimates(self._linked, samples, self.dtype)
+        return explained(found, samples, self.chosen(samples))
+
     @cached_property
     def linked_source(self) -> str:
         """The source of whole routines that :meth:`objective` runs."""
-        return TARGETS[self.target].emit(self._linked)
+        return TARGETS[self.chosen()].emit(self._linked)
 
     @cached_property
     def _linked(self) -> Program:
