@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from lagrangenet.emit import TARGETS
 from lagrangenet.errors import DataError, LagrangenetError, ProblemError
 from lagrangenet.experiments import DATASETS
 from lagrangenet.experiments.case import case_arrays, case_data, case_depth, case_problem, example
@@ -28,6 +29,7 @@ from lagrangenet.problem import Problem
 from lagrangenet.report.plots import save_certificate_plot
 from lagrangenet.report.steps import steps_text
 from lagrangenet.report.terminal import certificate_view, derivation_json, derivation_text
+from lagrangenet.runtime import Routines
 from lagrangenet.runtime import generate as generate_routines
 from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.symbolic.derivation import derive as derive_problem
@@ -111,6 +113,14 @@ DataFile = Annotated[
     Path | None, typer.Option("--data", metavar="FILE.csv", help="A CSV file with a header.")
 ]
 Target = Annotated[str | None, typer.Option(metavar="COLUMN", help="The label column of --data.")]
+Code = Annotated[
+    str,
+    typer.Option(
+        "--code",
+        metavar="TARGET",
+        help=f"What computes J, its gradient and products: {', '.join(TARGETS)} or auto.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Of every random choice.")]
 
 
@@ -140,6 +150,7 @@ def verify(
     dataset: DatasetName = None,
     data: DataFile = None,
     target: Target = None,
+    code: Code = "numpy",
     seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the certificate as JSON.")] = False,
     out: Annotated[
@@ -165,7 +176,10 @@ def verify(
     else:
         cases = [example("xor", [2, 3, 1]), example("digits", [64, 16, 10])]
     with _progress() as report:
-        parts = [verify_problem(p, X, Y, seed=seed, report=report) for p, X, Y in cases]
+        parts = [
+            verify_problem(p, X, Y, seed=seed, routines=_code_of(p, code), report=report)
+            for p, X, Y in cases
+        ]
     certificate = Certificate.joined(parts)
     if out is not None:
         _write_certificate(out, certificate, [p for p, _, _ in cases])
@@ -265,17 +279,37 @@ def generate(
     order: Annotated[
         int, typer.Option(min=1, max=2, help="2: also products with second derivatives.")
     ] = 1,
+    code: Code = "numpy",
+    dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
+    samples: Annotated[
+        int, typer.Option(min=1, help="C: the size of the batch that the file is made for.")
+    ] = 128,
+    threads: Annotated[int, typer.Option(min=1, help="C: how many share a batch.")] = 1,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.py", help="Write the module there (into a folder: by name)."),
+        typer.Option(metavar="FILE", help="Write the module there (into a folder: by name)."),
     ] = None,
 ) -> None:
-    """Print, or write, the generated NumPy module: forward, loss, backward, gradient, update."""
+    """Print, or write, generated code.
+
+    By default the readable NumPy module: forward, loss, backward, gradient, update. For another
+    target the routines of flat parameters: value, value_and_grad and, with --order 2, products with
+    the Hessian; C is written with its header.
+    """
     if problem is None and layers is None:
         raise ProblemError("say which network: --layers n0,n1,... or --problem FILE.toml")
     declared = case_problem(problem, layers, activation, output, loss, l2, None)
-    inside = out / f"{_file_name(declared)}.py" if out is not None and out.is_dir() else out
-    _put(inside, generate_routines(derive_problem(declared, order=order)).source)
+    derivation = derive_problem(declared, order=order)
+    made = generate_routines(derivation, dtype, code, threads)
+    text, suffix, declarations = made.source, ".py", ""
+    if isinstance(made, Routines) and code != "numpy":
+        text = made.linked_source(samples)
+        if TARGETS[made.chosen(samples)].language == "c":
+            suffix, declarations = ".c", made.header()
+    inside = out / f"{_file_name(declared)}{suffix}" if out is not None and out.is_dir() else out
+    _put(inside, text)
+    if inside is not None and declarations:
+        _write(inside.with_suffix(".h"), declarations)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -291,6 +325,13 @@ def main(arguments: list[str] | None = None) -> None:
             "this is a defect of lagrangenet; please report it with the lines above", err=True
         )
         sys.exit(3)
+
+
+def _code_of(problem: Problem | Graph, target: str) -> Any:
+    """The code to check, if it is not the default."""
+    if target == "numpy":
+        return None
+    return generate_routines(derive_problem(problem, order=2), target=target)
 
 
 # -- output ------------------------------------------------------------------------------------------

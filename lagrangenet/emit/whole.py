@@ -75,7 +75,12 @@ def emit(program: Program) -> str:
     >>> [line.strip() for line in source.splitlines() if "theta[" in line][:2]
     ['W1 = theta[0:6].reshape(3, 2)', 'b1 = theta[6:9]']
     """
-    return module(program, WholePrinter(program.problem), _LAYOUT)
+    return whole(program, WholePrinter(program.problem))
+
+
+def whole(program: Program, printer: WholePrinter) -> str:
+    """A module of a linked program in the language of a printer."""
+    return module(program, printer, _LAYOUT)
 
 
 #: What the header says of the layout.

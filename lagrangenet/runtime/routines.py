@@ -15,6 +15,7 @@ from typing import Any, cast, overload
 import numpy as np
 
 from lagrangenet.emit import TARGETS
+from lagrangenet.emit.c.module import header
 from lagrangenet.emit.numpy import emit
 from lagrangenet.errors import DataError, DerivationError
 from lagrangenet.problem import Problem
@@ -36,7 +37,9 @@ from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 
 
 @overload
-def generate(derivation: GraphDerivation, dtype: str = ...) -> GraphRoutines: ...
+def generate(
+    derivation: GraphDerivation, dtype: str = ..., target: str = ..., threads: int = ...
+) -> GraphRoutines: ...
 
 
 @overload
@@ -146,6 +149,8 @@ class Routines(Checks):
     def loss(self, theta: Any, X: Any, Y: Any) -> float:
         """J(x(θ), θ)."""
         theta, X, Y = self._point(theta, X, Y)
+        if self.target != "numpy":
+            return self._objective(X, Y).value(packed(theta))
         return float(self._functions["loss"](theta, self._functions["forward"](theta, X), Y))
 
     def backward(self, theta: Any, states: Any, Y: Any) -> Layers:
@@ -159,15 +164,18 @@ class Routines(Checks):
 
     def gradient(self, theta: Any, X: Any, Y: Any) -> Theta:
         """((∂J/∂W^1, ∂J/∂b^1), ...), the gradient of the reduced objective."""
-        theta, X, Y = self._point(theta, X, Y)
-        return self._gradient(theta, X, Y, self._functions["forward"](theta, X))
+        return self.value_and_grad(theta, X, Y)[1]
 
     def value_and_grad(self, theta: Any, X: Any, Y: Any) -> tuple[float, Theta]:
         """J and its gradient, from one forward and one backward pass."""
         theta, X, Y = self._point(theta, X, Y)
+        if self.target != "numpy":
+            value, gradient = self._objective(X, Y)(packed(theta))
+            return value, self.unpack(gradient)
         states = self._functions["forward"](theta, X)
         value = float(self._functions["loss"](theta, states, Y))
-        return value, self._gradient(theta, X, Y, states)
+        multipliers = self._functions["backward"](theta, states, Y)
+        return value, cast(Theta, self._functions["gradient"](theta, X, states, multipliers))
 
     def update(self, theta: Any, gradients: Any, eta: Any) -> Theta:
         """θ − η ∂J/∂θ."""
@@ -196,6 +204,8 @@ class Routines(Checks):
 
         At a kink σ″ is zero, as on both sides of it.
         """
+        if self.target != "numpy":
+            return self._by_target("hessp", theta, X, Y, direction)
         point = self._moved(theta, X, Y, direction)
         theta, X, Y, direction, states, tangents = point
         multipliers = self._functions["backward"](theta, states, Y)
@@ -210,6 +220,8 @@ class Routines(Checks):
 
         For cross-entropy of softmax it is the generalized one, with respect to z^N.
         """
+        if self.target != "numpy":
+            return self._by_target("gauss_newtonp", theta, X, Y, direction)
         theta, X, Y, direction, states, tangents = self._moved(theta, X, Y, direction)
         adjoints = self._functions["gauss_newton_adjoint"](theta, Y, states, tangents)
         product = self._functions["gauss_newton_product"]
@@ -295,6 +307,11 @@ class Routines(Checks):
         states = self._functions["forward"](theta, X)
         return theta, X, Y, direction, states, function(theta, X, states, direction)
 
+    def _by_target(self, product: str, theta: Any, X: Any, Y: Any, direction: Any) -> Theta:
+        theta, X, Y = self._point(theta, X, Y)
+        along = packed(self.theta(direction, "direction"))
+        return self.unpack(getattr(self._objective(X, Y), product)(packed(theta), along))
+
     def _second(self, name: str) -> Callable[..., Any]:
         if name not in self._functions:
             raise DerivationError(
@@ -302,10 +319,6 @@ class Routines(Checks):
                 "generate(derive(problem, order=2)) has"
             )
         return self._functions[name]
-
-    def _gradient(self, theta: Theta, X: Array, Y: Array, states: Layers) -> Theta:
-        multipliers = self._functions["backward"](theta, states, Y)
-        return cast(Theta, self._functions["gradient"](theta, X, states, multipliers))
 
     # -- one data set --------------------------------------------------------------------------
 
@@ -324,20 +337,23 @@ class Routines(Checks):
         """
         X, Y = self.inputs(X), self.labels(Y)
         self._same_batch(X, "X", Y, "Y")
+        return self._objective(X, Y)
+
+    def _objective(self, X: Array, Y: Array) -> Objective:
         engine, target = self._engine(X, Y)
         return Objective(engine, self.problem.size, self.dtype, target)
 
     def _engine(self, X: Array, Y: Array) -> tuple[Engine, str]:
         """The chosen target with these data, or NumPy where C cannot be compiled."""
-        target = TARGETS[self.chosen(len(X))]
+        target, source = TARGETS[self.chosen(len(X))], self.linked_source(len(X))
         if target.language == "c":
-            source = target.emit(self._linked, self.dtype, len(X), self.threads)
             try:
                 return CompiledEngine(source, X, Y, self.threads), target.name
             except NotCompiled as reason:
                 target = TARGETS["numpy"]
+                source = target.emit(self._linked)
                 say_once(f"{reason}; computing with the target {target.name!r} instead of 'c'")
-        return ModuleEngine(load(target.emit(self._linked)), X, Y), target.name
+        return ModuleEngine(load(source), X, Y), target.name
 
     def chosen(self, samples: int = 128) -> str:
         """The name of the target that computes for so many samples."""
@@ -350,10 +366,16 @@ class Routines(Checks):
         found = estimates(self._linked, samples, self.dtype)
         return explained(found, samples, self.chosen(samples))
 
-    @cached_property
-    def linked_source(self) -> str:
-        """The source of whole routines that :meth:`objective` runs."""
-        return TARGETS[self.chosen()].emit(self._linked)
+    def linked_source(self, samples: int = 128) -> str:
+        """The source of the whole routines that the :meth:`objective` of so many samples runs."""
+        target = TARGETS[self.chosen(samples)]
+        if target.language == "c":
+            return target.emit(self._linked, self.dtype, samples, self.threads)
+        return target.emit(self._linked)
+
+    def header(self) -> str:
+        """The declarations for C programs that are linked with the file of the target "c"."""
+        return header(self._linked, self.dtype)
 
     @cached_property
     def _linked(self) -> Program:

@@ -88,7 +88,7 @@ def verify(
     if not isinstance(code, Routines):
         raise DataError(f"the routines are for {code.problem}, the problem is {problem}")
     _check_code(problem, code)
-    code = Routines(named, code.source)
+    code = replace(code, problem=named)
     inputs, labels = code.inputs(X), code.labels(Y)
     if len(inputs) != len(labels):
         raise DataError(f"X has {len(inputs)} samples, Y has {len(labels)}")
@@ -100,11 +100,15 @@ def verify(
     declared = declaration(named, inputs, labels)
     if subject.subproblem:
         declared["subproblem"] = subject.subproblem
+    sources = {"lagrangenet": package_hash(), f"{named.name}/generated": source_hash(code.source)}
+    if code.target != "numpy":
+        chosen = declared["target"] = code.chosen(len(inputs))
+        sources[f"{named.name}/{chosen}"] = source_hash(code.linked_source(len(inputs)))
     return Certificate(
         {named.name: declared},
         seed,
         environment(),
-        {"lagrangenet": package_hash(), f"{named.name}/generated": source_hash(code.source)},
+        sources,
         tuple(results),
     )
 
