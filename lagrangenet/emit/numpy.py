@@ -179,9 +179,11 @@ class ModulePrinter(Printer):
 
     def assign(self, line: Assign) -> list[str]:
         """An assignment, with the label and the formula it came from."""
+        return commented(self.statement(line), f"# ({', '.join(line.labels)})  {line.formula}")
+
+    def statement(self, line: Assign) -> str:
+        """An assignment."""
         name, value = python_name(line.target), line.value
         if isinstance(value, t.Total) and value.plus[:1] == (line.target,) and not value.minus:
-            code = f"{name} += {self.code(t.total(list(value.plus[1:]), value.axes))}"
-        else:
-            code = f"{name} = {self.code(value)}"
-        return commented(code, f"# ({', '.join(line.labels)})  {line.formula}")
+            return f"{name} += {self.code(t.total(list(value.plus[1:]), value.axes))}"
+        return f"{name} = {self.code(value)}"

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import sympy as sp
 
@@ -49,7 +50,7 @@ class Step:
     target: Ref
     note: str
 
-    @property
+    @cached_property
     def reads(self) -> tuple[Ref, ...]:
         """Arrays over samples that it reads."""
         values = [v for v in vars(self).values() if isinstance(v, Node) and v is not self.target]
@@ -64,7 +65,7 @@ class Linear(Step):
     terms: tuple[Term, ...]
     start: Ref | None = None
 
-    @property
+    @cached_property
     def reads(self) -> tuple[Ref, ...]:
         """The states that are multiplied."""
         return tuple(term.state for term in self.terms)
@@ -161,7 +162,7 @@ def _soon(steps: list[Step]) -> tuple[Step, ...]:
         found.append(step)
         waiting.discard(key(step.target))
         ready = [s for s in sums if not any(key(a) in waiting for a in s.reads)]
-        sums = [s for s in sums if s not in ready]
+        sums = [s for s in sums if any(key(a) in waiting for a in s.reads)]
         found += ready
     return (*found, *sums)
 

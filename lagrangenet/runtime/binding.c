@@ -32,11 +32,20 @@ static T *vector(PyObject *value, const char *name, int written)
     PyArrayObject *const array = (PyArrayObject *)value;
     const int wanted = written ? NPY_ARRAY_CARRAY : NPY_ARRAY_CARRAY_RO;
     if (PyArray_Check(value) && PyArray_TYPE(array) == NUMPY_TYPE && PyArray_NDIM(array) == 1 &&
-        PyArray_DIM(array, 0) == PARAMETERS && (PyArray_FLAGS(array) & wanted) == wanted)
+        PyArray_DIM(array, 0) == PARAMETERS && (PyArray_FLAGS(array) & wanted) == wanted &&
+        PyArray_ISNOTSWAPPED(array))
         return PyArray_DATA(array);
     PyErr_Format(error, "%s has to be a contiguous%s vector of %d numbers of type %s", name,
                  written ? " writable" : "", PARAMETERS, REAL_IS_DOUBLE ? "float64" : "float32");
     return NULL;
+}
+
+/* out is written while the other vectors are still read */
+static int apart(const T *vector, const char *name, const T *out)
+{
+    if (out + PARAMETERS <= vector || vector + PARAMETERS <= out) return 1;
+    PyErr_Format(error, "out shares memory with %s", name);
+    return 0;
 }
 
 /* a workspace for one call: the object's own, or a new one if that is in use */
@@ -69,7 +78,7 @@ static PyObject *objective_into(PyObject *object, PyObject *const *arguments, Py
     T *theta, *out, *work;
     double J;
     if (!expect(count, 2) || !(theta = vector(arguments[0], "theta", 0)) ||
-        !(out = vector(arguments[1], "out", 1)) || !(work = begin(self)))
+        !(out = vector(arguments[1], "out", 1)) || !apart(theta, "theta", out) || !(work = begin(self)))
         return NULL;
     if (LONG_CALL) {
         Py_BEGIN_ALLOW_THREADS
@@ -103,7 +112,7 @@ static PyObject *product(PyObject *object, PyObject *const *arguments, Py_ssize_
     T *theta, *direction, *out, *work;
     if (!expect(count, 3) || !(theta = vector(arguments[0], "theta", 0)) ||
         !(direction = vector(arguments[1], "p", 0)) || !(out = vector(arguments[2], "out", 1)) ||
-        !(work = begin(self)))
+        !apart(theta, "theta", out) || !apart(direction, "p", out) || !(work = begin(self)))
         return NULL;
     Py_BEGIN_ALLOW_THREADS
     compute(theta, self->x, self->y, direction, work, out);
@@ -128,7 +137,7 @@ static const T *batch(PyObject *value, int components, const char *name)
     PyArrayObject *const array = (PyArrayObject *)value;
     if (PyArray_Check(value) && PyArray_TYPE(array) == NUMPY_TYPE && PyArray_NDIM(array) == 2 &&
         PyArray_DIM(array, 0) == SAMPLES && PyArray_DIM(array, 1) == components &&
-        (PyArray_FLAGS(array) & NPY_ARRAY_CARRAY_RO) == NPY_ARRAY_CARRAY_RO)
+        (PyArray_FLAGS(array) & NPY_ARRAY_CARRAY_RO) == NPY_ARRAY_CARRAY_RO && PyArray_ISNOTSWAPPED(array))
         return PyArray_DATA(array);
     PyErr_Format(error, "%s has to be a contiguous array of shape (%ld, %d)", name, (long)SAMPLES, components);
     return NULL;
@@ -183,12 +192,17 @@ static PyType_Slot slots[] = {
 };
 static PyType_Spec spec = {"lagrangenet.Objective", sizeof(Objective), 0, Py_TPFLAGS_DEFAULT, slots};
 
-/* the exception to raise, and the address of xGEMM or 0 */
+/* the exception to raise, the address of xGEMM or 0, and the process that may use threads: a fork of it
+ * may have none that work, whichever library its parent started them for */
 static PyObject *configure(PyObject *module, PyObject *arguments)
 {
     PyObject *address;
+    int process = 0;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "OO", &error, &address)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "OO|i", &error, &address, &process)) return NULL;
+#if THREADS > 1
+    model_process = process;
+#endif
     Py_INCREF(error);
     model_use_blas((Gemm *)PyLong_AsVoidPtr(address));
     if (PyErr_Occurred()) return NULL;

@@ -37,6 +37,8 @@ FLAGS = (
     "-shared",
     "-fPIC",
 )
+#: Forks of this process compute on one thread: those that OpenMP has started do not come along.
+_PROCESS = os.getpid()
 #: Seconds that a compiler may take.
 PATIENCE = 300
 _BINDING = Path(__file__).with_name("binding.c")
@@ -67,7 +69,7 @@ class CompiledEngine:
 def _module(source: str, dtype: str, threads: int) -> Any:
     """The extension module of a C file; one for all objectives with the same source."""
     module = _load(source, ("-fopenmp",) * (threads > 1))
-    module.configure(DataError, _gemm(dtype))
+    module.configure(DataError, _gemm(dtype), _PROCESS)
     return module
 
 
@@ -76,16 +78,30 @@ def _load(source: str, more: tuple[str, ...]) -> Any:
     key = hashlib.sha256(
         "\0".join([text, *FLAGS, *more, *_machine(compiler)]).encode()
     ).hexdigest()[:32]
-    with _folder() as folder:
-        entry = folder / f"{key}{importlib.machinery.EXTENSION_SUFFIXES[0]}"
-        with _locked(folder / f"{key}.lock"):
-            if not _sound(entry):
-                _build(compiler, source, entry, more)
-            try:
-                return _imported(entry)
-            except ImportError:  # built for another interpreter or machine
-                _build(compiler, source, entry, more)
-                return _imported(entry)
+    name = f"{key}{importlib.machinery.EXTENSION_SUFFIXES[0]}"
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return _kept(folder / name, compiler, source, more)
+    except OSError as error:
+        say_once(f"compiled code cannot be kept in {folder} ({error.strerror}); it is built anew")
+    with tempfile.TemporaryDirectory(prefix="lagrangenet-") as temporary:
+        return _kept(Path(temporary) / name, compiler, source, more)
+
+
+def _kept(entry: Path, compiler: str, source: str, more: tuple[str, ...]) -> Any:
+    """The module at a place of the cache, which is built if it is not there or damaged."""
+    with _locked(entry.with_suffix(".lock")):
+        if not _sound(entry):
+            _build(compiler, source, entry, more)
+        try:
+            return _imported(entry)
+        except ImportError:  # built for another interpreter or machine
+            _build(compiler, source, entry, more)
+        try:
+            return _imported(entry)
+        except ImportError as error:
+            raise NotCompiled(f"compiled code cannot be loaded: {error}") from None
 
 
 def _imported(path: Path) -> Any:
@@ -170,22 +186,6 @@ def cache_folder() -> Path:
         return Path(named)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "lagrangenet"
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """The cache, or a temporary folder where there can be none."""
-    folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        say_once(f"compiled code cannot be kept in {folder} ({error.strerror}); it is built anew")
-        with tempfile.TemporaryDirectory(prefix="lagrangenet-") as name:
-            yield Path(name)
-    else:
-        yield folder
 
 
 @contextmanager

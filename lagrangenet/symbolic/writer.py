@@ -50,18 +50,19 @@ class Writer:
     def scalar(self, expr: sp.Expr) -> Piece:
         """Numbers, symbols, widths n(k) and sums of them."""
         style = self.style
+        if expr.is_Integer:  # the most frequent, and SymPy's printer is slow
+            shown = style.number(str(abs(int(expr))))
+            return (style.negative + shown, ADD) if expr.is_negative else (shown, ATOM)
         if isinstance(expr, l.n):
             return self._width(expr.args[0]), ATOM
         if expr.is_Symbol:
             return style.name(expr.name.rstrip("'")), ATOM
         if expr.is_Float:
             return style.number(f"{float(expr):g}"), ATOM
-        if expr.is_Rational and not expr.is_Integer:
+        if expr.is_Rational:
             sign = style.negative if expr.p < 0 else ""
             parts = (style.number(str(abs(expr.p))), style.number(str(expr.q)))
             return sign + style.fraction(*parts), ADD if sign else MUL
-        if expr.is_Integer and expr < 0:
-            return style.negative + style.number(str(-expr)), ADD
         if expr.is_number:
             return style.number(str(expr)), ATOM
         if isinstance(expr, sp.Add):
@@ -91,8 +92,8 @@ class Writer:
         """A layer as this notation counts it."""
         if layer == self.last and len(self.notation.symbols["N"][0]) > 1:
             return self.style.name("N")
-        counted = layer + self.notation.first - 1 if layer.is_Integer else layer
-        return self.scalar(counted)[0]
+        shift = self.notation.first - 1
+        return self.scalar(layer + shift if shift and layer.is_Integer else layer)[0]
 
     def limits(self, index: sp.Expr, lower: sp.Expr, upper: sp.Expr) -> tuple[str, str, str]:
         """An index and the ends of its range; layers as this notation counts them."""
@@ -124,7 +125,7 @@ class Writer:
             return self.style.indexed(
                 self.style.dotted(shown) if name != base else shown, "", sample, written
             ), ATOM
-        if base in PARAMETERS:
+        if base in PARAMETERS and self.notation.parameters:
             layer = layer + self.notation.parameters
         if base == "W" and len(written) == 2 and self.notation.weights == "pairs":
             pairs = zip((layer, layer - 1), written, strict=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from lagrangenet.problem import Problem
 from lagrangenet.routines.kernels import (
@@ -174,27 +175,26 @@ class Plan:
 
     # -- buffers -------------------------------------------------------------------------------
 
-    def read_later(self, position: int) -> set[Key]:
-        """Arrays that groups after this one read."""
-        return {key(a) for g in self.groups[position + 1 :] for s in g.steps for a in s.reads}
+    @cached_property
+    def last(self) -> dict[Key, int]:
+        """The last group that reads an array over samples."""
+        positions = enumerate(self.groups)
+        return {key(a): at for at, group in positions for step in group.steps for a in step.reads}
 
     def stored(self, position: int) -> list[Ref]:
         """Arrays that the group at a position has to leave in the workspace."""
-        later = self.read_later(position)
         steps = self.groups[position].steps
         again = phases_apart(steps)
         over = (s.target for s in steps if isinstance(s, Linear | Pointwise | Rowwise))
-        return [a for a in over if key(a) in later or key(a) in again]
+        return [a for a in over if self.last.get(key(a), -1) > position or key(a) in again]
 
     def _allocate(self) -> None:
         """First fit: an array takes the place of one that is dead."""
-        last: dict[Key, int] = {}
-        for position, group in enumerate(self.groups):
-            for step in group.steps:
-                last |= {key(a): position for a in step.reads}
         free: list[tuple[int, int]] = []
         for position, group in enumerate(self.groups):
-            dead = [name for name, end in last.items() if end == position and name in self.places]
+            dead = [
+                name for name, end in self.last.items() if end == position and name in self.places
+            ]
             in_place = not isinstance(group.first, Linear) and len(loops(group.steps)) == 1
             if in_place:  # every number is read before one is written in its place
                 free += [(self.places[n], self.kernels.widths[n]) for n in dead]

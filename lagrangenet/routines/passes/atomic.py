@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from typing import Any
 
 import sympy as sp
 
@@ -85,7 +86,7 @@ class _Lines:
 
     def inside(self, node: Node) -> Node:
         """An operation whose operands have names."""
-        changed = {}
+        changed: dict[str, Any] = {}
         for name, value in vars(node).items():
             if isinstance(value, Node):
                 changed[name] = self.operand(value)
@@ -133,6 +134,8 @@ def _union(nodes: Sequence[Node]) -> t.Axes:
 
 def _binary(node: Node) -> Node:
     """Sums and products of several as operations of two, in the order in which Python has them."""
+    if not node.axes:
+        return node
     if isinstance(node, t.Product):
         above = reduce(_times, node.factors)
         if not node.divisors:

@@ -73,15 +73,9 @@ class _Reuse:
             if isinstance(line.value, Ref) and not self._result(line.target):
                 self.owner[key(line.target)] = self._own(line.value)
             if line.target.axes:
-                self.shapes.declare(line.target, self.shape(line))
+                self.shapes.declare(line.target, self.shapes.of(line.value))
         for line in reversed(routine.body):
             self._place(line)
-
-    def shape(self, line: Assign) -> Shape:
-        """The shape of what a line computes; a column has one component."""
-        if line.target.axes == (l.i,):
-            return l.M, sp.S.One
-        return self.shapes.of(line.value)
 
     def _result(self, array: Ref) -> bool:
         return array.name in self.routine.returns
@@ -116,7 +110,8 @@ class _Reuse:
 
     def _kind(self, array: Ref) -> tuple[str, Shape]:
         kind = "bool" if array.name == CONDITION else "real"
-        return kind, self.shapes.of(array)
+        shape = self.shapes.of(array)
+        return kind, shape if array.axes != (l.i,) else (*shape, sp.S.One)  # a column
 
     def _memory(self, array: Ref) -> Memory:
         """The memory of an array, found now if it has none yet."""
