@@ -22,9 +22,8 @@ from lagrangenet.functions import (
     REGULARIZERS,
     Activation,
     Choice,
-    Loss,
-    Regularizer,
 )
+from lagrangenet.functions.terms import Terms
 from lagrangenet.functions.weighting import check_count, checked_weights, weighted
 from lagrangenet.graph import Constraint, Graph, Length
 from lagrangenet.toml import array_of_tables, inline, only, quoted, read, tables
@@ -61,7 +60,7 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Terms):
     """A network and its training objective, declared once.
 
     Parameters
@@ -169,26 +168,6 @@ class Problem:
     def activations(self) -> tuple[Activation, ...]:
         """The entries of σ^1, ..., σ^N."""
         return tuple(ACTIVATIONS[layer.activation.name] for layer in self.layers)
-
-    @property
-    def loss_entry(self) -> Loss:
-        """The entry of ℓ."""
-        return LOSSES[self.loss.name]
-
-    @property
-    def regularizer_entry(self) -> Regularizer | None:
-        """The entry of Ω, or None."""
-        return None if self.regularizer is None else REGULARIZERS[self.regularizer.name]
-
-    @property
-    def strength(self) -> float:
-        """ρ, zero without a regularizer."""
-        return 0.0 if self.regularizer is None else dict(self.regularizer.parameters)["strength"]
-
-    @property
-    def penalizes_biases(self) -> bool:
-        """Whether Ω sums over the biases too."""
-        return self.regularizer is not None and ("biases", True) in self.regularizer.parameters
 
     @property
     def smooth(self) -> bool:

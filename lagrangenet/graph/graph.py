@@ -11,7 +11,8 @@ from typing import Any
 import sympy as sp
 
 from lagrangenet.errors import ProblemError
-from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Choice, Loss, Regularizer
+from lagrangenet.functions import ACTIVATIONS, REGULARIZERS, Choice
+from lagrangenet.functions.terms import Terms
 from lagrangenet.functions.weighting import check_count, checked_weights, weighted
 from lagrangenet.graph.constraint import Constraint, length_of
 from lagrangenet.graph.sizes import Inputs, Length, Sizes, Use
@@ -29,7 +30,7 @@ _PREFIXES = ("lam_", "lambda_", "grad_", "hess_", "res_")
 
 
 @dataclass(frozen=True)
-class Graph:
+class Graph(Terms):
     """A network of constraints and its training objective; made by :meth:`Problem.graph`.
 
     Attributes
@@ -152,16 +153,6 @@ class Graph:
                     )
 
     # -- what follows from the declaration -------------------------------------------------------
-
-    @property
-    def loss_entry(self) -> Loss:
-        """The entry of ℓ."""
-        return LOSSES[self.loss.name]
-
-    @property
-    def regularizer_entry(self) -> Regularizer | None:
-        """The entry of Ω, or None."""
-        return None if self.regularizer is None else REGULARIZERS[self.regularizer.name]
 
     @property
     def output_activation(self) -> Any:

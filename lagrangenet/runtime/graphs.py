@@ -21,6 +21,7 @@ from lagrangenet.runtime.checks import LABEL_TOLERANCE
 from lagrangenet.runtime.graph_layout import GraphLayout
 from lagrangenet.runtime.kkt import KKT, assemble
 from lagrangenet.runtime.load import load
+from lagrangenet.runtime.loaded import Loaded
 from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 from lagrangenet.symbolic.graphs.network import network
 
@@ -34,7 +35,7 @@ def generate_graph(derivation: GraphDerivation, dtype: str = "float64") -> Graph
 
 
 @dataclass(frozen=True)
-class GraphRoutines:
+class GraphRoutines(Loaded):
     """The emitted module of a graph, callable.
 
     Parameters, inputs, states and multipliers are dictionaries by name. Arrays are converted exactly
@@ -69,9 +70,7 @@ class GraphRoutines:
     _functions: dict[str, Callable[..., Any]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.dtype not in LABEL_TOLERANCE:
-            raise DataError(f"unknown dtype {self.dtype!r}; known: float64, float32")
-        object.__setattr__(self, "_functions", load(self.source))
+        self._set(load(self.source))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return GraphRoutines, (self.problem, self.source, self.dtype)
@@ -190,14 +189,6 @@ class GraphRoutines:
         states, multipliers = self._solved(theta, inputs, Y)
         function = self._second(name)
         return cast(Arrays, function(theta, inputs, Y, states, multipliers, direction))
-
-    def _second(self, name: str) -> Callable[..., Any]:
-        if name not in self._functions:
-            raise DerivationError(
-                f"these routines are of the first order and have no {name!r}; "
-                "generate(derive(graph, order=2)) has"
-            )
-        return self._functions[name]
 
     def _solved(self, theta: Arrays, inputs: Arrays, Y: Array) -> tuple[Arrays, Arrays]:
         states = self._functions["forward"](theta, inputs)

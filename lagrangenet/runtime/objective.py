@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lagrangenet.errors import DataError, DerivationError
+from lagrangenet.errors import DataError
 from lagrangenet.runtime.arrays import Array
+from lagrangenet.runtime.loaded import first_order
 
 
 class Engine(Protocol):
@@ -112,10 +113,7 @@ class Objective:
 
     def _product(self, name: str, theta: Any, p: Any, out: Array | None) -> Array:
         if name not in self._engine.names:
-            raise DerivationError(
-                f"these routines are of the first order and have no {name!r}; "
-                "generate(derive(problem, order=2)) has"
-            )
+            raise first_order(name)
         found = np.empty(self.size, self.dtype) if out is None else self._plain(out, "out")
         self._engine.product(name, self._vector(theta, "theta"), self._vector(p, "p"), found)
         return found

@@ -17,19 +17,20 @@ import numpy as np
 from lagrangenet.emit import TARGETS
 from lagrangenet.emit.c.module import header
 from lagrangenet.emit.numpy import emit
-from lagrangenet.errors import DataError, DerivationError
+from lagrangenet.errors import DerivationError
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import Program
 from lagrangenet.routines.lower import lower
 from lagrangenet.routines.passes.link import link
 from lagrangenet.runtime.arrays import Array, Layers, Theta, generator, packed, step_size
-from lagrangenet.runtime.checks import LABEL_TOLERANCE, Checks
+from lagrangenet.runtime.checks import Checks
 from lagrangenet.runtime.choose import AUTO, estimates, explained
 from lagrangenet.runtime.compiled import CompiledEngine, NotCompiled
 from lagrangenet.runtime.graphs import GraphRoutines, generate_graph
 from lagrangenet.runtime.guards import guarded
 from lagrangenet.runtime.kkt import KKT, ChainLayout, assemble
 from lagrangenet.runtime.load import load
+from lagrangenet.runtime.loaded import Loaded
 from lagrangenet.runtime.objective import Engine, ModuleEngine, Objective
 from lagrangenet.runtime.say import say_once
 from lagrangenet.symbolic.derivation import Derivation
@@ -96,7 +97,7 @@ def generate(
 
 
 @dataclass(frozen=True)
-class Routines(Checks):
+class Routines(Checks, Loaded):
     """The emitted module of a problem, callable.
 
     ``theta`` is a tuple of pairs (W^k, b^k) with the shapes of ``problem.shapes``; ``X`` is (M, n_0)
@@ -128,17 +129,10 @@ class Routines(Checks):
     _functions: dict[str, Callable[..., Any]] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.dtype not in LABEL_TOLERANCE:
-            raise DataError(f"unknown dtype {self.dtype!r}; known: float64, float32")
-        object.__setattr__(self, "_functions", guarded(load(self.source), self.problem))
+        self._set(guarded(load(self.source), self.problem))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Routines, (self.problem, self.source, self.dtype, None, self.target, self.threads)
-
-    @property
-    def order(self) -> int:
-        """2 if the module has the routines of the second order, otherwise 1."""
-        return 2 if "tangent" in self._functions else 1
 
     # -- the routines --------------------------------------------------------------------------
 
@@ -311,14 +305,6 @@ class Routines(Checks):
         theta, X, Y = self._point(theta, X, Y)
         along = packed(self.theta(direction, "direction"))
         return self.unpack(getattr(self._objective(X, Y), product)(packed(theta), along))
-
-    def _second(self, name: str) -> Callable[..., Any]:
-        if name not in self._functions:
-            raise DerivationError(
-                f"these routines are of the first order and have no {name!r}; "
-                "generate(derive(problem, order=2)) has"
-            )
-        return self._functions[name]
 
     # -- one data set --------------------------------------------------------------------------
 

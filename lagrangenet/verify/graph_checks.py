@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -160,23 +160,32 @@ class GraphResiduals(GraphCheck):
         return worst(blocks("∇L", found, expected, "∂L/∂"), len(point.Y))
 
 
-class GraphHessian(GraphCheck):
-    """Hessian-vector products against complex steps of an independent gradient."""
+class GraphProduct(GraphCheck):
+    """Products with a direction of the parameters, ``product`` by name, against the oracle's."""
 
-    name = "Hessian-vector product against complex steps of a forward-mode gradient"
     tolerance = 1e-12
     reason = ROUNDING
+    product: ClassVar[str]
+    shown: ClassVar[str]
+    draws: ClassVar[int]
 
     def measure(self, subject: GraphSubject) -> Finding:
         """Compare along random directions."""
-        rng = np.random.default_rng(subject.seed + 4)
+        rng = np.random.default_rng(subject.seed + self.draws)
         found = []
         for point in subject.smooth_points:
             v = subject.direction(rng)
-            expected = subject.oracle.hessian_product(point, v)
-            product = subject.routines.hessian_product(*point, v)
-            found.append(worst(blocks("T5", product, expected, "∇²J v, "), len(point.Y)))
+            expected = getattr(subject.oracle, self.product)(point, v)
+            product = getattr(subject.routines, self.product)(*point, v)
+            found.append(worst(blocks("T5", product, expected, self.shown), len(point.Y)))
         return largest(found)
+
+
+class GraphHessian(GraphProduct):
+    """Hessian-vector products against complex steps of an independent gradient."""
+
+    name = "Hessian-vector product against complex steps of a forward-mode gradient"
+    product, shown, draws = "hessian_product", "∇²J v, ", 4
 
 
 class GraphKktProduct(GraphCheck):
@@ -204,23 +213,11 @@ class GraphKktProduct(GraphCheck):
         return worst(blocks("∇²L v", found, expected, "∂L̇/∂"), len(point.Y))
 
 
-class GraphGaussNewton(GraphCheck):
+class GraphGaussNewton(GraphProduct):
     """Gauss-Newton products against Jᵀ (∂²ℓ/∂x²) J v."""
 
     name = "Gauss-Newton product against Jᵀ (∂²ℓ/∂x²) J v of the oracle"
-    tolerance = 1e-12
-    reason = ROUNDING
-
-    def measure(self, subject: GraphSubject) -> Finding:
-        """Compare along random directions."""
-        rng = np.random.default_rng(subject.seed + 5)
-        found = []
-        for point in subject.smooth_points:
-            v = subject.direction(rng)
-            expected = subject.oracle.gauss_newton_product(point, v)
-            product = subject.routines.gauss_newton_product(*point, v)
-            found.append(worst(blocks("T5", product, expected, "G v, "), len(point.Y)))
-        return largest(found)
+    product, shown, draws = "gauss_newton_product", "G v, ", 5
 
 
 class GraphSymmetry(GraphCheck):
