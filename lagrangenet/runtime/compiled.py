@@ -145,12 +145,18 @@ def _machine(compiler: str) -> tuple[str, ...]:
     )
 
 
+@cache
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line for line in lines if line.startswith(("flags", "Features"))), "")
+
+
+def vector_bytes() -> int:
+    """Bytes of a vector register of this processor."""
+    return 64 if "avx512dq" in _processor().split() else 32
 
 
 def _build(compiler: str, source: str, entry: Path, more: tuple[str, ...]) -> None:

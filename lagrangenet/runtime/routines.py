@@ -25,7 +25,7 @@ from lagrangenet.routines.passes.link import link
 from lagrangenet.runtime.arrays import Array, Layers, Theta, generator, packed, step_size
 from lagrangenet.runtime.checks import Checks
 from lagrangenet.runtime.choose import AUTO, estimates, explained
-from lagrangenet.runtime.compiled import CompiledEngine, NotCompiled
+from lagrangenet.runtime.compiled import CompiledEngine, NotCompiled, vector_bytes
 from lagrangenet.runtime.graphs import GraphRoutines, generate_graph
 from lagrangenet.runtime.guards import guarded
 from lagrangenet.runtime.kkt import KKT, ChainLayout, assemble
@@ -356,7 +356,7 @@ class Routines(Checks, Loaded):
         """The source of the whole routines that the :meth:`objective` of so many samples runs."""
         target = TARGETS[self.chosen(samples)]
         if target.language == "c":
-            return target.emit(self._linked, self.dtype, samples, self.threads)
+            return target.emit(self._linked, self.dtype, samples, self.threads, vector_bytes())
         return target.emit(self._linked)
 
     def header(self) -> str:

@@ -55,7 +55,7 @@ class Expressions:
         if node in self._known:
             return self._known[node]
         if isinstance(node, t.Number):
-            return f"ALL({self.number(node.value)})"
+            return f"all({self.number(node.value)})"
         if isinstance(node, Ref):
             return self._local(node, self.load(node))
         if isinstance(node, t.Product):
@@ -95,7 +95,7 @@ class Expressions:
         if below:
             under = " * ".join(f"({self.number(n.value)})" for n in below)
             constant = f"{constant or '(T)1'} / ({under})"
-        code = " * ".join([f"ALL({constant})"] * bool(constant) + factors) or "ALL(1)"
+        code = " * ".join([f"all({constant})"] * bool(constant) + factors) or "all(1)"
         if not divisors:
             return f"({code})"
         return self._local(node, f"{code} / ({' * '.join(divisors)})")
@@ -115,13 +115,13 @@ class Expressions:
             return self._local(node, f"v_pow({base}, {self.number(exponent)})")
         if not base.isidentifier():
             base = self._local(node.base, base)
-        code = " * ".join([base] * abs(int(exponent))) or "ALL(1)"
-        return self._local(node, code if exponent >= 0 else f"ALL(1) / ({code})")
+        code = " * ".join([base] * abs(int(exponent))) or "all(1)"
+        return self._local(node, code if exponent >= 0 else f"all(1) / ({code})")
 
     def _call(self, node: t.Call) -> str:
         name = node.fn.name
         if name == "zeros_like":
-            return "ALL(0)"
+            return "all(0)"
         arguments = [self.value(arg) for arg in node.args]
         if name in _RELATIONS:
             return f"({arguments[0]} {name} {arguments[1]})"

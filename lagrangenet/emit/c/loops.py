@@ -1,7 +1,7 @@
 """Groups of steps as C functions. Equal functions are written once, whatever layer they serve.
 
 Arrays over samples lie component by component, STRIDE numbers apart, so that a vector holds the same
-component of neighbouring samples. Products keep a block of REGISTERS accumulators in registers.
+component of neighbouring samples. Products keep a block of accumulators in registers.
 """
 
 from __future__ import annotations
@@ -15,9 +15,27 @@ from lagrangenet.routines.kernels import BATCH, ROW, Linear, Outer, Pointwise, R
 from lagrangenet.routines.passes.live import Key, key
 from lagrangenet.symbolic.tensor import Ref
 
-#: Rows of accumulators in a product with weights; rows and columns of one in a sum over samples.
-ROWS = 6
-OUTER_ROWS, OUTER_COLUMNS = 4, 3
+
+@dataclass(frozen=True)
+class Blocks:
+    """Accumulators that registers have room for.
+
+    Attributes
+    ----------
+    rows : int
+        Of a product with weights, of two vectors each.
+    outer : pair of int
+        Rows and columns of a sum over samples.
+    """
+
+    rows: int
+    outer: tuple[int, int]
+
+
+#: For 16 vector registers, and for 32.
+NARROW, WIDE = Blocks(6, (3, 4)), Blocks(12, (6, 4))
+#: Bytes that are read again and again should stay in the first cache.
+CACHED = 16_384
 #: Loops over components that are no longer than this are unrolled.
 UNROLLED = 16
 
@@ -78,6 +96,7 @@ class Writer:
 
     plan: Plan
     shape: Shape
+    registers: Blocks
     functions: Functions
     address: Callable[[Ref], str]
 
@@ -96,53 +115,100 @@ class Writer:
             terms.append((term.sign, size, x, w, term.transposed))
         start = arguments.pointer(step.start) if step.start is not None else ""
         finish, more = self._finish(group, stored, arguments)
-        blocks = split(rows, ROWS)
+        raw = arguments.pointer(stored[0], True)
         body = ["{", f"    for (int i = 0; i < n; i += {self.shape.step}) {{"]
-        first = 0
-        for height, count in blocks:
-            head = f"for (int p = {first}; p < {first + height * count}; p += {height})"
-            body.append(f"        {head} {{" if count > 1 else f"        {{ const int p = {first};")
-            block = self._block(height, rows, terms, start, finish, more)
-            body += [f"            {line}" for line in block]
-            body.append("        }")
-            first += height * count
+        for number, product in enumerate(terms):
+            ends = (number == 0, number == len(terms) - 1)
+            chunk = self._chunk(product[1])
+            lines = self._rows_of(rows, product, chunk, ends, (start, raw), (finish, more))
+            body += [f"        {line}" for line in self._chunked(product[1], chunk, lines)]
         body += ["    }", "}"]
         text = f"static NOINLINE void {{name}}(int n{arguments.parameters})\n" + "\n".join(body)
         name = self.functions.name(f"linear_{rows}x{terms[0][1]}", text)
         return f"{name}(padded{arguments.values});"
 
+    def _chunk(self, size: int) -> int:
+        """How many components of a register block of samples stay in cache."""
+        chunk = CACHED // (self.shape.step * self.shape.size)
+        return size if size <= 2 * chunk else chunk
+
+    def _chunked(self, size: int, chunk: int, lines: Iterator[str]) -> Iterator[str]:
+        """A loop over chunks of components, if there is more than one."""
+        if chunk == size:
+            yield from lines
+            return
+        yield f"for (int q0 = 0; q0 < {size}; q0 += {chunk}) {{"
+        yield f"    const int q1 = q0 + {chunk} < {size} ? q0 + {chunk} : {size};"
+        yield from (f"    {line}" for line in lines)
+        yield "}"
+
+    def _rows_of(
+        self,
+        rows: int,
+        term: tuple[int, int, str, str, bool],
+        chunk: int,
+        ends: tuple[bool, bool],
+        begin: tuple[str, str],
+        finish: tuple[str, str],
+    ) -> Iterator[str]:
+        """Blocks of rows of one chunk of a term; sums rest in ``raw`` between chunks and terms."""
+        first, whole = 0, chunk == term[1]
+        begins = _both(ends[0], "" if whole else "q0 == 0")
+        done = _both(ends[1], "" if whole else f"q1 == {term[1]}")
+        for height, count in split(rows, self.registers.rows):
+            end = first + height * count
+            loop = f"for (int p = {first}; p < {end}; p += {height}) {{"
+            yield loop if count > 1 else f"{{ const int p = {first};"
+            block = self._block(height, rows, term, whole, (begins, done), begin, finish)
+            yield from (f"    {line}" for line in block)
+            yield "}"
+            first = end
+
     def _block(
         self,
         height: int,
         rows: int,
-        terms: list[tuple[int, int, str, str, bool]],
-        start: str,
-        finish: str,
-        more: str,
+        term: tuple[int, int, str, str, bool],
+        whole: bool,
+        when: tuple[str, str],
+        begin: tuple[str, str],
+        finish: tuple[str, str],
     ) -> Iterator[str]:
+        (sign, size, x, w, transposed), (start, raw) = term, begin
         vectors = range(self.shape.vectors)
         for r in range(height):
-            zero = f"ALL({start}[p + {r}])" if start else "ALL(0)"
-            yield "V " + ", ".join(f"c{r}{v} = {zero}" for v in vectors) + ";"
-        for sign, size, x, w, transposed in terms:
-            if size <= UNROLLED or size % 2 == 0:
-                yield f"#pragma GCC unroll {UNROLLED if size <= UNROLLED else 2}"
-            yield f"for (int q = 0; q < {size}; q++) {{"
-            yield f"    const T *const at = {x} + (size_t)q * STRIDE + i;"
-            yield (
-                "    const V " + ", ".join(f"x{v}_ = LOAD(at + {v} * LANES)" for v in vectors) + ";"
-            )
-            for r in range(height):
-                place = f"q * {rows} + p + {r}" if transposed else f"(p + {r}) * {size} + q"
-                code = f"const V w_ = ALL({w}[{place}]);"
-                op = "+=" if sign > 0 else "-="
-                code += "".join(f" c{r}{v} {op} w_ * x{v}_;" for v in vectors)
-                yield f"    {{ {code} }}"
-            yield "}"
+            zero = f"all({start}[p + {r}])" if start else "all(0)"
+            before = [f"load({raw} + {self._at(r, v)})" for v in vectors]
+            values = [_either(when[0], zero, other) for other in before]
+            yield "V " + ", ".join(f"c{r}{v} = {values[v]}" for v in vectors) + ";"
+        if size <= UNROLLED or size % 2 == 0:
+            yield f"#pragma GCC unroll {UNROLLED if size <= UNROLLED else 2}"
+        yield f"for (int q = {0 if whole else 'q0'}; q < {size if whole else 'q1'}; q++) {{"
+        yield f"    const T *const at = {x} + (size_t)q * STRIDE + i;"
+        yield "    const V " + ", ".join(f"x{v}_ = load(at + {v} * LANES)" for v in vectors) + ";"
         for r in range(height):
-            for v in vectors:
-                at = f"(size_t)(p + {r}) * STRIDE + i + {v} * LANES"
-                yield f"{finish}(c{r}{v}, {at}, p + {r}, i + {v} * LANES{more});"
+            place = f"q * {rows} + p + {r}" if transposed else f"(p + {r}) * {size} + q"
+            code = f"const V w_ = all({w}[{place}]);"
+            op = "+=" if sign > 0 else "-="
+            code += "".join(f" c{r}{v} {op} w_ * x{v}_;" for v in vectors)
+            yield f"    {{ {code} }}"
+        yield "}"
+        pairs = [(r, v) for r in range(height) for v in vectors]
+        last = [f"{finish[0]}(c{r}{v}, {self._at(r, v)}, p + {r}, i + {v} * LANES{finish[1]});"
+                for r, v in pairs]  # fmt: skip
+        rest = [f"store({raw} + {self._at(r, v)}, c{r}{v});" for r, v in pairs]
+        if when[1] in {"1", "0"}:
+            yield from last if when[1] == "1" else rest
+            return
+        yield f"if ({when[1]}) {{"
+        yield from (f"    {line}" for line in last)
+        yield "} else {"
+        yield from (f"    {line}" for line in rest)
+        yield "}"
+
+    def _at(self, r: int, v: int) -> str:
+        """Where row r and vector v of a block are in an array over samples."""
+        return f"(size_t)(p + {r}) * STRIDE + i + {v} * LANES"
 
     def _finish(self, group: Group, stored: list[Ref], arguments: Arguments) -> tuple[str, str]:
         """A function of one vector of the product: what follows it, and what is stored."""
@@ -163,7 +229,7 @@ class Writer:
             if step.target in stored:
                 arguments.pointer(step.target, True)
                 target = own.pointer(step.target, True)
-                body.append(f"STORE({target} + at, {expressions.value(step.target)});")
+                body.append(f"store({target} + at, {expressions.value(step.target)});")
         unused = "(void)at, (void)p, (void)i;"
         text = f"INLINE void {{name}}(V c, size_t at, int p, int i{own.parameters})\n"
         text += "\n".join(["{", *(f"    {line}" for line in [unused, *body]), "}"])
@@ -178,7 +244,7 @@ class Writer:
         kept = {key(a) for a in stored} | phases_apart(steps)
         width = max(self.plan.wide(step) for step in steps)
         sums = [s for s in steps if isinstance(s, Sum)]
-        body = ["{", *(f"    V total{j} = ALL(0);" for j in range(len(sums)))]
+        body = ["{", *(f"    V total{j} = all(0);" for j in range(len(sums)))]
         body.append("    for (int i = 0; i < n; i += LANES) {")
         rows: dict[Ref, str] = {}
         for loop in loops(steps):
@@ -225,17 +291,17 @@ class Writer:
             elif isinstance(step, Rowwise):
                 name = f"r{len(rows)}"
                 rows[step.target] = name
-                begun.append(f"V {name} = ALL({'-INFINITY' if step.op == 'max' else '0'});")
+                begun.append(f"V {name} = all({'-INFINITY' if step.op == 'max' else '0'});")
                 value = inside.value(step.value)
                 update = f"v_maximum({name}, {value})" if step.op == "max" else f"{name} + {value}"
                 inside_lines.append(f"{name} = {update};")
             elif isinstance(step, Sum):
                 lines = inside if wide else before
-                masked = f"v_where(v_first(samples - i), {lines.value(step.value)}, ALL(0))"
+                masked = f"v_where(v_first(samples - i), {lines.value(step.value)}, all(0))"
                 lines.lines.append(f"total{sums.index(step)} += {masked};")
             if key(step.target) in kept and step.target.axes == BATCH:
                 target = arguments.pointer(step.target, True)
-                inside_lines.append(f"STORE({target} + at, {inside.value(step.target)});")
+                inside_lines.append(f"store({target} + at, {inside.value(step.target)});")
         yield from before.lines
         yield from begun
         if inside_lines:
@@ -245,7 +311,7 @@ class Writer:
             yield "}"
         for step in loop:
             if key(step.target) in kept and step.target.axes == ROW:
-                yield f"STORE({arguments.pointer(step.target, True)} + i, {rows[step.target]});"
+                yield f"store({arguments.pointer(step.target, True)} + i, {rows[step.target]});"
 
     def _expressions(self, arguments: Arguments, rows: dict[Ref, str]) -> Expressions:
         def load(array: Ref) -> str:
@@ -261,22 +327,30 @@ class Writer:
     def outer(self, step: Outer, lanes: bool) -> str:
         """The call of a function for Σ_i u_ip x_iq."""
         rows, columns = (self.plan.kernels.width(a) for a in (step.left, step.right))
-        body = ["{"]
-        first = 0
-        for height, count in split(rows, OUTER_ROWS):
-            body.append(
-                f"    for (int p = {first}; p < {first + height * count}; p += {height}) {{"
-            )
-            second = 0
-            for breadth, times in split(columns, OUTER_COLUMNS):
-                end = second + breadth * times
-                body.append(f"        for (int q = {second}; q < {end}; q += {breadth}) {{")
+        most = self.registers.outer[1]
+        parts = split(columns, most) if lanes else full(columns, most)
+        body, second = ["{"], 0
+        for breadth, times in parts:
+            end = second + breadth * times
+            chunk = max(1, CACHED // (self.shape.tile * self.shape.size) // breadth) * breadth
+            head, until = f"int q0 = {second}; q0 < {end}; q0 += {chunk}", f"q0 + {chunk}"
+            body += [
+                f"    for ({head}) {{",
+                f"        const int q1 = {until} < {end} ? {until} : {end};",
+            ]
+            first = 0
+            for height, count in split(rows, self.registers.outer[0]):
+                last = first + height * count
+                body += [
+                    f"        for (int p = {first}; p < {last}; p += {height})",
+                    f"            for (int q = q0; q < q1; q += {breadth}) {{",
+                ]
                 block = self._outer_block(height, breadth, columns, step.sign, lanes)
-                body += [f"            {line}" for line in block]
-                body.append("        }")
-                second = end
+                body += [f"                {line}" for line in block]
+                body.append("            }")
+                first = last
             body.append("    }")
-            first += height * count
+            second = end
         body.append("}")
         text = "static NOINLINE void {name}(int n, int first, const T *u, const T *x, T *g)\n"
         name = self.functions.name(f"outer_{rows}x{columns}", text + "\n".join(body))
@@ -287,20 +361,24 @@ class Writer:
         self, height: int, breadth: int, columns: int, sign: int, lanes: bool
     ) -> Iterator[str]:
         for r in range(height):
-            yield "V " + ", ".join(f"c{r}{s} = ALL(0)" for s in range(breadth)) + ";"
+            yield "V " + ", ".join(f"c{r}{s} = all(0)" for s in range(breadth)) + ";"
         yield "for (int i = 0; i < n; i += LANES) {"
         for r in range(height):
-            yield f"    const V u{r} = LOAD(u + (size_t)(p + {r}) * STRIDE + i);"
+            yield f"    const V u{r} = load(u + (size_t)(p + {r}) * STRIDE + i);"
         for s in range(breadth):
-            code = f"const V x_ = LOAD(x + (size_t)(q + {s}) * STRIDE + i);"
+            code = f"const V x_ = load(x + (size_t)(q + {s}) * STRIDE + i);"
             code += "".join(f" c{r}{s} += u{r} * x_;" for r in range(height))
             yield f"    {{ {code} }}"
         yield "}"
-        add = "add_lanes" if lanes else "add"
         minus = "-" if sign < 0 else ""
         for r in range(height):
-            for s in range(breadth):
-                yield f"{add}(g, (size_t)(p + {r}) * {columns} + q + {s}, {minus}c{r}{s}, first);"
+            at = f"(size_t)(p + {r}) * {columns} + q"
+            if breadth == 4 and not lanes and self.shape.lanes >= 4:
+                sums = ", ".join(f"{minus}c{r}{s}" for s in range(4))
+                yield f"add4(g, {at}, {sums}, first);"
+                continue
+            add = "add_lanes" if lanes else "add"
+            yield from (f"{add}(g, {at} + {s}, {minus}c{r}{s}, first);" for s in range(breadth))
 
     def column_sum(self, step: Sum, lanes: bool) -> str:
         """The call of a function for Σ_i u_ip."""
@@ -312,8 +390,8 @@ class Writer:
             "static NOINLINE void {name}(int n, int first, const T *u, T *g)",
             "{",
             f"    for (int p = 0; p < {rows}; p++) {{",
-            "        V c = ALL(0);",
-            "        for (int i = 0; i < n; i += LANES) c += LOAD(u + (size_t)p * STRIDE + i);",
+            "        V c = all(0);",
+            "        for (int i = 0; i < n; i += LANES) c += load(u + (size_t)p * STRIDE + i);",
             f"        {add}(g, (size_t)p, {minus}c, first);",
             "    }",
             "}",
@@ -324,10 +402,30 @@ class Writer:
 
 def _load(array: Ref, pointer: str, at: str, p: str, i: str) -> str:
     if array.axes == BATCH:
-        return f"LOAD({pointer} + {at})"
+        return f"load({pointer} + {at})"
     if array.axes == ROW:
-        return f"LOAD({pointer} + {i})"
-    return f"ALL({pointer}[{p}])" if array.axes else f"ALL({pointer}[0])"
+        return f"load({pointer} + {i})"
+    return f"all({pointer}[{p}])" if array.axes else f"all({pointer}[0])"
+
+
+def _both(first: bool, second: str) -> str:
+    """Two conditions in C, of which the first is known."""
+    return (second or "1") if first else "0"
+
+
+def _either(when: str, yes: str, no: str) -> str:
+    """A value in C that depends on a condition."""
+    return {"1": yes, "0": no}.get(when, f"{when} ? {yes} : {no}")
+
+
+def full(total: int, most: int) -> list[tuple[int, int]]:
+    """A length in blocks of ``most`` and one of what is left.
+
+    >>> full(14, 4)
+    [(4, 3), (2, 1)]
+    """
+    found = [(most, total // most), (total % most, 1)]
+    return [(size, times) for size, times in found if size and times]
 
 
 def split(total: int, most: int) -> list[tuple[int, int]]:

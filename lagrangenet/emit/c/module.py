@@ -12,7 +12,7 @@ from importlib.resources import files
 from math import prod
 
 from lagrangenet.emit.c.expressions import Expressions
-from lagrangenet.emit.c.loops import Functions, Writer
+from lagrangenet.emit.c.loops import NARROW, WIDE, Functions, Writer
 from lagrangenet.emit.c.plan import (
     BLAS_WEIGHTS,
     BLAS_WEIGHTS_SHARED,
@@ -47,7 +47,13 @@ _FLAT = {
 }
 
 
-def emit(program: Program, dtype: str = "float64", samples: int = 128, threads: int = 1) -> str:
+def emit(
+    program: Program,
+    dtype: str = "float64",
+    samples: int = 128,
+    threads: int = 1,
+    vector: int = 32,
+) -> str:
     """A linked program as the text of a C file.
 
     Parameters
@@ -59,6 +65,8 @@ def emit(program: Program, dtype: str = "float64", samples: int = 128, threads: 
         The number of samples that tiles are chosen for.
     threads : int
         How many share the tiles, by OpenMP. Large layers are left to BLAS, which has its own.
+    vector : {16, 32, 64}
+        Bytes of a vector register of the machine.
 
     Examples
     --------
@@ -70,7 +78,7 @@ def emit(program: Program, dtype: str = "float64", samples: int = 128, threads: 
     >>> [line for line in source.splitlines() if line.startswith("double model_value_and_grad")]
     ['double model_value_and_grad(const T *theta, const T *x, const T *y, T *work, T *out)']
     """
-    return _File(program, dtype, samples, threads).source()
+    return _File(program, dtype, samples, threads, vector).source()
 
 
 def header(program: Program, dtype: str = "float64") -> str:
@@ -103,7 +111,9 @@ def signature(name: str, real: str) -> str:
 class _File:
     """One file."""
 
-    def __init__(self, program: Program, dtype: str, samples: int, threads: int) -> None:
+    def __init__(
+        self, program: Program, dtype: str, samples: int, threads: int, vector: int
+    ) -> None:
         self.program, self.problem, self.dtype = program, program.problem, dtype
         self.functions = Functions()
         limit = BLAS_WEIGHTS if threads == 1 else BLAS_WEIGHTS_SHARED
@@ -116,7 +126,8 @@ class _File:
         widest = max(plan.components for plan in self.plans.values())
         own = self.problem.inputs + self.problem.widths[-1]
         size = 8 if dtype == "float64" else 4
-        self.shape = shape(samples, dtype, (widest + own) * size, self.blas, self.threads)
+        self.blocks = WIDE if vector == 64 else NARROW
+        self.shape = shape(samples, dtype, (widest + own) * size, self.blas, self.threads, vector)
         weights = self.problem.size * self.shape.lanes * size
         self.lanes = (
             self.shape.tiles > 2 * self.threads and not self.blas and weights <= LANES_BYTES
@@ -232,7 +243,9 @@ class _File:
 
     def tile(self, plan: Plan) -> list[str]:
         """The calls for one tile, each after the equation that it came from."""
-        writer = Writer(plan, self.shape, self.functions, lambda array: self.address(plan, array))
+        writer = Writer(
+            plan, self.shape, self.blocks, self.functions, lambda array: self.address(plan, array)
+        )
         lines: list[str] = []
         cleared: set[Ref] = set()
         begun: set[Ref] = set()
@@ -345,7 +358,7 @@ class _File:
             f"double {name} = 0;",
             f"for (int e = 0; e < {size}; e += LANES) {{",
             *(f"    {line}" for line in expressions.lines),
-            f"    {name} += v_total(v_where(v_first({size} - e), {value}, ALL(0)));",
+            f"    {name} += v_total(v_where(v_first({size} - e), {value}, all(0)));",
             "}",
         ]
         return lines, name

@@ -21,8 +21,7 @@ from lagrangenet.routines.passes.live import Key, key
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.tensor import Ref
 
-#: Bytes of a vector, of the data of one tile, and numbers of samples in a tile.
-VECTOR = 32
+#: Bytes of the data of one tile, and numbers of samples in a tile.
 TILE_BYTES = 40_000
 TILE_LEAST, TILE_MOST = 64, 512
 #: A layer with this many weights, both sides at least half a vector register file wide, goes to BLAS.
@@ -49,13 +48,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Shape:
-    """Numbers of samples: in the batch, in a tile, in a register block (``step``), apart (``stride``)."""
+    """Numbers of samples: of the batch, a vector, a tile; ``size`` is that of a number in bytes."""
 
     samples: int
     lanes: int
     vectors: int
     tile: int
     stride: int
+    size: int
 
     @property
     def step(self) -> int:
@@ -68,10 +68,12 @@ class Shape:
         return -(-self.samples // self.tile)
 
 
-def shape(samples: int, dtype: str, bytes_each: int, blas: bool, threads: int) -> Shape:
+def shape(
+    samples: int, dtype: str, bytes_each: int, blas: bool, threads: int, vector: int
+) -> Shape:
     """Lanes and tiles for a batch, given the bytes that one sample occupies in all buffers."""
     size = 8 if dtype == "float64" else 4
-    lanes = VECTOR // size
+    lanes = vector // size
     while lanes > 1 and lanes // 2 >= samples:
         lanes //= 2
     vectors = 2 if -(-samples // lanes) % 2 == 0 or samples > 8 * lanes else 1
@@ -83,7 +85,7 @@ def shape(samples: int, dtype: str, bytes_each: int, blas: bool, threads: int) -
     padding = (
         64 // size if tile * size % 256 == 0 else 0
     )  # rows a power of two apart share cache sets
-    return Shape(samples, lanes, vectors, tile, tile + padding)
+    return Shape(samples, lanes, vectors, tile, tile + padding, size)
 
 
 @dataclass

@@ -15,16 +15,27 @@ INLINE void add(T *g, size_t at, V sum, int first)
     g[at] = v_total(sum) + (first ? 0 : g[at]);
 }
 
+#if VECTOR_BYTES >= 4 * REAL_BYTES
+/* four of them, for neighbours */
+INLINE void add4(T *g, size_t at, V a, V b, V c, V d, int first)
+{
+    Four *const here = (Four *)(g + at);
+    Four sums = v_four_totals(a, b, c, d);
+    if (!first) sums += *here;
+    *here = sums;
+}
+#endif
+
 INLINE void add_lanes(T *g, size_t at, V sum, int first)
 {
-    if (!first) sum += LOAD(g + at * LANES);
-    STORE(g + at * LANES, sum);
+    if (!first) sum += load(g + at * LANES);
+    store(g + at * LANES, sum);
 }
 
 /* a vector of an array that ends after count numbers; what is beyond counts as 0 */
 INLINE V some(const T *x, int count)
 {
-    V v = ALL(0);
+    V v = all(0);
     if (count >= LANES) return *(const Unaligned *)x;
     for (int j = 0; j < LANES; j++) v[j] = j < count ? x[j] : 0;
     return v;
@@ -72,8 +83,8 @@ INLINE void all_tiles(Tile *tile, const T *theta, const T *x, const T *y, const 
     if (!out) return;
     if (SUMS_IN_LANES)
         for (int p = 0; p < PARAMETERS; p++) {
-            V total = LOAD(work + WORK + p * LANES);
-            for (int me = 1; me < team; me++) total += LOAD(work + me * EACH + WORK + p * LANES);
+            V total = load(work + WORK + p * LANES);
+            for (int me = 1; me < team; me++) total += load(work + me * EACH + WORK + p * LANES);
             out[p] = v_total(total);
         }
     else

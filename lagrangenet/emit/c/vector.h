@@ -15,6 +15,7 @@
 typedef double T;
 typedef int64_t Int;
 #define F(name) name
+#define REAL_BYTES 8
 #define SHIFTER 0x1.8p52 /* adding it rounds to a whole number, which stands in the last bits */
 #define MANTISSA 52
 #define BIAS 1023
@@ -28,6 +29,7 @@ typedef int64_t Int;
 typedef float T;
 typedef int32_t Int;
 #define F(name) name##f
+#define REAL_BYTES 4
 #define SHIFTER 0x1.8p23f
 #define MANTISSA 23
 #define BIAS 127
@@ -44,16 +46,22 @@ typedef T V __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef Int Mask __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef T Unaligned __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(sizeof(T))));
 #define INLINE static inline __attribute__((always_inline, unused))
-#define ALL(c) ((T)(c) - (V){0}) /* a broadcast; {0} + c would cost an addition */
-#define LOAD(address) (*(const V *)(address))
-#define STORE(address, value) (*(V *)(address) = (value))
+INLINE V all(T c) { return c - (V){0}; } /* a broadcast; {0} + c would cost an addition */
+INLINE V load(const T *address) { return *(const V *)address; }
+INLINE void store(T *address, V value) { *(V *)address = value; }
 
 INLINE V v_where(Mask c, V a, V b) { return (V)((c & (Mask)a) | (~c & (Mask)b)); }
 
-#if defined(__AVX__) && VECTOR_BYTES == 32
+#if (defined(__AVX__) && VECTOR_BYTES == 32) || (defined(__AVX512F__) && VECTOR_BYTES == 64)
 #include <immintrin.h>
 /* Of two numbers the instruction returns the second if one is NaN. */
-#if REAL_IS_DOUBLE
+#if VECTOR_BYTES == 64 && REAL_IS_DOUBLE
+INLINE V v_least(V c, V x) { return (V)_mm512_min_pd((__m512d)c, (__m512d)x); }
+INLINE V v_most(V c, V x) { return (V)_mm512_max_pd((__m512d)c, (__m512d)x); }
+#elif VECTOR_BYTES == 64
+INLINE V v_least(V c, V x) { return (V)_mm512_min_ps((__m512)c, (__m512)x); }
+INLINE V v_most(V c, V x) { return (V)_mm512_max_ps((__m512)c, (__m512)x); }
+#elif REAL_IS_DOUBLE
 INLINE V v_least(V c, V x) { return (V)_mm256_min_pd((__m256d)c, (__m256d)x); }
 INLINE V v_most(V c, V x) { return (V)_mm256_max_pd((__m256d)c, (__m256d)x); }
 #else
@@ -68,119 +76,140 @@ INLINE V v_most(V c, V x) { return v_where(x < c, c, x); }
 /* min and max in which a NaN on either side wins, as NumPy's */
 INLINE V v_minimum(V a, V b) { return v_where(a != a, a, v_least(a, b)); }
 INLINE V v_maximum(V a, V b) { return v_where(a != a, a, v_most(a, b)); }
-INLINE V v_abs(V x) { return (V)((Mask)x & ~(Mask)ALL(-0.0)); }
-INLINE V v_sign(V x) { return v_where(x > 0, ALL(1), v_where(x < 0, ALL(-1), x)); }
-INLINE V v_positive(V x) { return v_maximum(x, ALL(TINY)); }
+INLINE V v_abs(V x) { return (V)((Mask)x & ~(Mask)all(-0.0)); }
+INLINE V v_sign(V x) { return v_where(x > 0, all(1), v_where(x < 0, all(-1), x)); }
+INLINE V v_positive(V x) { return v_maximum(x, all(TINY)); }
+
+typedef T Half __attribute__((vector_size(VECTOR_BYTES / 2 > sizeof(T) ? VECTOR_BYTES / 2 : sizeof(T)), may_alias));
 
 INLINE T v_total(V x) {
+#if VECTOR_BYTES >= 32
+    Half half = ((Half *)&x)[0] + ((Half *)&x)[1];
     T total = 0;
-#if VECTOR_BYTES == 32 && REAL_IS_DOUBLE
-    total = (x[0] + x[2]) + (x[1] + x[3]);
-#elif VECTOR_BYTES == 32
-    total = ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]));
-#else
-    for (int j = 0; j < LANES; j++) total += x[j];
-#endif
+    for (int j = 0; j < LANES / 4; j++) half[j] += half[j + LANES / 4];
+    for (int j = 0; j < LANES / 4; j++) total += half[j];
     return total;
+#else
+    T total = x[0];
+    for (int j = 1; j < LANES; j++) total += x[j];
+    return total;
+#endif
 }
 
+#if VECTOR_BYTES >= 4 * REAL_BYTES
+typedef T Four __attribute__((vector_size(4 * sizeof(T)), may_alias, aligned(sizeof(T))));
+
+INLINE Four v_quarter(V x) {
+    Four sum = ((Four *)&x)[0];
+    for (int j = 1; j < LANES / 4; j++) sum += ((Four *)&x)[j];
+    return sum;
+}
+
+/* the totals of four vectors, next to each other */
+INLINE Four v_four_totals(V a, V b, V c, V d) {
+    const Four w = v_quarter(a), x = v_quarter(b), y = v_quarter(c), z = v_quarter(d);
+    const Four s = __builtin_shufflevector(w, x, 0, 4, 2, 6) + __builtin_shufflevector(w, x, 1, 5, 3, 7);
+    const Four t = __builtin_shufflevector(y, z, 0, 4, 2, 6) + __builtin_shufflevector(y, z, 1, 5, 3, 7);
+    return __builtin_shufflevector(s, t, 0, 1, 4, 5) + __builtin_shufflevector(s, t, 2, 3, 6, 7);
+}
+#endif
+
 /* 2^n for whole n in [-BIAS + 1, BIAS] */
-INLINE V v_power_of_two(V n) { return (V)(((Mask)(n + ALL(SHIFTER)) + BIAS) << MANTISSA); }
+INLINE V v_power_of_two(V n) { return (V)(((Mask)(n + all(SHIFTER)) + BIAS) << MANTISSA); }
 
 /* x = n ln 2 + r with |r| <= ln(2)/2; gives exp(r) - 1 by its Taylor series */
 INLINE V v_reduced_expm1(V x, V *n) {
-    *n = (x * ALL(0x1.71547652b82fep0) + ALL(SHIFTER)) - ALL(SHIFTER);
-    const V r = (x - *n * ALL(LN2_HIGH)) - *n * ALL(LN2_LOW);
+    *n = (x * all(0x1.71547652b82fep0) + all(SHIFTER)) - all(SHIFTER);
+    const V r = (x - *n * all(LN2_HIGH)) - *n * all(LN2_LOW);
 #if REAL_IS_DOUBLE
-    V p = ALL(1.0 / 6227020800.0);
-    p = p * r + ALL(1.0 / 479001600.0);
-    p = p * r + ALL(1.0 / 39916800.0);
-    p = p * r + ALL(1.0 / 3628800.0);
-    p = p * r + ALL(1.0 / 362880.0);
-    p = p * r + ALL(1.0 / 40320.0);
-    p = p * r + ALL(1.0 / 5040.0);
-    p = p * r + ALL(1.0 / 720.0);
+    V p = all(1.0 / 6227020800.0);
+    p = p * r + all(1.0 / 479001600.0);
+    p = p * r + all(1.0 / 39916800.0);
+    p = p * r + all(1.0 / 3628800.0);
+    p = p * r + all(1.0 / 362880.0);
+    p = p * r + all(1.0 / 40320.0);
+    p = p * r + all(1.0 / 5040.0);
+    p = p * r + all(1.0 / 720.0);
 #else
-    V p = ALL(1.0 / 5040.0);
-    p = p * r + ALL(1.0 / 720.0);
+    V p = all(1.0 / 5040.0);
+    p = p * r + all(1.0 / 720.0);
 #endif
-    p = p * r + ALL(1.0 / 120.0);
-    p = p * r + ALL(1.0 / 24.0);
-    p = p * r + ALL(1.0 / 6.0);
-    p = p * r + ALL(0.5);
+    p = p * r + all(1.0 / 120.0);
+    p = p * r + all(1.0 / 24.0);
+    p = p * r + all(1.0 / 6.0);
+    p = p * r + all(0.5);
     return r + r * r * p;
 }
 
 INLINE V v_exp(V x) {
     V n;
-    x = v_most(ALL(EXP_LEAST), v_least(ALL(EXP_LARGEST), x));
+    x = v_most(all(EXP_LEAST), v_least(all(EXP_LARGEST), x));
     const V p = v_reduced_expm1(x, &n);
-    const V half = (n * ALL(0.5) + ALL(SHIFTER)) - ALL(SHIFTER); /* 2^n may be out of range, 2^(n/2) is not */
-    return (p + ALL(1)) * v_power_of_two(half) * v_power_of_two(n - half);
+    const V half = (n * all(0.5) + all(SHIFTER)) - all(SHIFTER); /* 2^n may be out of range, 2^(n/2) is not */
+    return (p + all(1)) * v_power_of_two(half) * v_power_of_two(n - half);
 }
 
 /* for x in [-TANH_SATURATES, TANH_SATURATES] * 2 */
 INLINE V v_small_expm1(V x) {
     V n;
     const V p = v_reduced_expm1(x, &n), s = v_power_of_two(n);
-    return s * p + (s - ALL(1));
+    return s * p + (s - all(1));
 }
 
 INLINE V v_expm1(V x) {
-    const V large = v_exp(x) - ALL(1);
-    const V bounded = v_most(ALL(-20), v_least(ALL(20), x));
-    return v_where(v_abs(x) < ALL(20), v_small_expm1(bounded), large);
+    const V large = v_exp(x) - all(1);
+    const V bounded = v_most(all(-20), v_least(all(20), x));
+    return v_where(v_abs(x) < all(20), v_small_expm1(bounded), large);
 }
 
 INLINE V v_tanh(V x) {
-    const V bounded = v_most(ALL(-TANH_SATURATES), v_least(ALL(TANH_SATURATES), x));
+    const V bounded = v_most(all(-TANH_SATURATES), v_least(all(TANH_SATURATES), x));
     const V e = v_small_expm1(bounded + bounded);
-    return e / (e + ALL(2));
+    return e / (e + all(2));
 }
 
 /* log(m 2^k) for m near 1: k ln 2 + 2 artanh(f/(2 + f)), f = m - 1 */
 INLINE V v_log(V x) {
-    const Mask subnormal = x < ALL(TINY);
-    const V scaled = v_where(subnormal, x * ALL((T)((Int)1 << (MANTISSA + 1))), x);
-    const V sqrt_half = ALL(0.70710678118654752);
+    const Mask subnormal = x < all(TINY);
+    const V scaled = v_where(subnormal, x * all((T)((Int)1 << (MANTISSA + 1))), x);
+    const V sqrt_half = all(0.70710678118654752);
     const Mask offset = (Mask)scaled - (Mask)sqrt_half;
     const Mask k = offset >> MANTISSA;
     const V m = (V)((offset & (((Int)1 << MANTISSA) - 1)) + (Mask)sqrt_half);
-    V exponent;
-    for (int j = 0; j < LANES; j++) exponent[j] = (T)k[j];
-    exponent = v_where(subnormal, exponent - ALL(MANTISSA + 1), exponent);
-    const V f = m - ALL(1), s = f / (f + ALL(2)), z = s * s, square = f * f * ALL(0.5);
+    V exponent = __builtin_convertvector(k, V);
+    exponent = v_where(subnormal, exponent - all(MANTISSA + 1), exponent);
+    const V f = m - all(1), s = f / (f + all(2)), z = s * s, square = f * f * all(0.5);
 #if REAL_IS_DOUBLE
-    V p = ALL(2.0 / 23);
-    p = p * z + ALL(2.0 / 21);
-    p = p * z + ALL(2.0 / 19);
-    p = p * z + ALL(2.0 / 17);
-    p = p * z + ALL(2.0 / 15);
-    p = p * z + ALL(2.0 / 13);
-    p = p * z + ALL(2.0 / 11);
+    V p = all(2.0 / 23);
+    p = p * z + all(2.0 / 21);
+    p = p * z + all(2.0 / 19);
+    p = p * z + all(2.0 / 17);
+    p = p * z + all(2.0 / 15);
+    p = p * z + all(2.0 / 13);
+    p = p * z + all(2.0 / 11);
 #else
-    V p = ALL(2.0 / 11);
+    V p = all(2.0 / 11);
 #endif
-    p = p * z + ALL(2.0 / 9);
-    p = p * z + ALL(2.0 / 7);
-    p = p * z + ALL(2.0 / 5);
-    p = p * z + ALL(2.0 / 3);
-    const V tail = s * (square + z * p) + exponent * ALL(LN2_LOW);
-    V found = exponent * ALL(LN2_HIGH) - ((square - tail) - f);
-    found = v_where(x == ALL(INFINITY), x, found);
-    found = v_where(x == ALL(0), ALL(-INFINITY), found);
-    return v_where(x >= ALL(0), found, ALL(NAN));
+    p = p * z + all(2.0 / 9);
+    p = p * z + all(2.0 / 7);
+    p = p * z + all(2.0 / 5);
+    p = p * z + all(2.0 / 3);
+    const V tail = s * (square + z * p) + exponent * all(LN2_LOW);
+    V found = exponent * all(LN2_HIGH) - ((square - tail) - f);
+    found = v_where(x == all(INFINITY), x, found);
+    found = v_where(x == all(0), all(-INFINITY), found);
+    return v_where(x >= all(0), found, all(NAN));
 }
 
 /* log(1 + x) for finite x > -1 */
 INLINE V v_log1p(V x) {
-    const V u = x + ALL(1);
-    return v_log(u) + (x - (u - ALL(1))) / u;
+    const V u = x + all(1);
+    return v_log(u) + (x - (u - all(1))) / u;
 }
 
 INLINE V v_logaddexp(V a, V b) {
     const V found = v_maximum(a, b) + v_log1p(v_exp(-v_abs(a - b)));
-    return v_where(a == b, a + ALL(0.69314718055994531), found); /* also for two infinities */
+    return v_where(a == b, a + all(0.69314718055994531), found); /* also for two infinities */
 }
 
 #define LANEWISE(name, expression)                                                                 \
