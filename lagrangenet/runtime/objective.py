@@ -38,8 +38,9 @@ class ModuleEngine:
         self.names = frozenset(functions)
         self.native = functions.get("native", _same)
         self.plain = functions.get("plain", _same)
-        self.work = functions["workspace"](len(X)) if "workspace" in functions else None
-        self.data = self.native(X), self.native(Y)
+        self.work = functions["workspace"](len(X), X.dtype) if "workspace" in functions else None
+        # As NumPy's own arrays lie in memory, so that no call has to copy them.
+        self.data = tuple(self.native(np.ascontiguousarray(array)) for array in (X, Y))
 
     def value(self, theta: Array) -> float:
         """J."""

@@ -25,7 +25,7 @@ from lagrangenet.routines.passes.link import link
 from lagrangenet.runtime.arrays import Array, Layers, Theta, generator, packed, step_size
 from lagrangenet.runtime.checks import Checks
 from lagrangenet.runtime.choose import AUTO, estimates, explained
-from lagrangenet.runtime.compiled import CompiledEngine, NotCompiled, vector_bytes
+from lagrangenet.runtime.compiled import NotCompiled, fastest, vector_bytes
 from lagrangenet.runtime.graphs import GraphRoutines, generate_graph
 from lagrangenet.runtime.guards import guarded
 from lagrangenet.runtime.kkt import KKT, ChainLayout, assemble
@@ -334,7 +334,8 @@ class Routines(Checks, Loaded):
         target, source = TARGETS[self.chosen(len(X))], self.linked_source(len(X))
         if target.language == "c":
             try:
-                return CompiledEngine(source, X, Y, self.threads), target.name
+                sources = [source, self.linked_source(len(X), blas=True)]
+                return fastest(sources, X, Y, self.problem.size, self.threads), target.name
             except NotCompiled as reason:
                 target = TARGETS["numpy"]
                 source = target.emit(self._linked)
@@ -352,11 +353,16 @@ class Routines(Checks, Loaded):
         found = estimates(self._linked, samples, self.dtype)
         return explained(found, samples, self.chosen(samples))
 
-    def linked_source(self, samples: int = 128) -> str:
-        """The source of the whole routines that the :meth:`objective` of so many samples runs."""
+    def linked_source(self, samples: int = 128, blas: bool = False) -> str:
+        """The source of the whole routines that the :meth:`objective` of so many samples runs.
+
+        ``blas`` gives the large products of C to BLAS; the objective takes what is faster here.
+        """
         target = TARGETS[self.chosen(samples)]
         if target.language == "c":
-            return target.emit(self._linked, self.dtype, samples, self.threads, vector_bytes())
+            return target.emit(
+                self._linked, self.dtype, samples, self.threads, vector_bytes(), blas
+            )
         return target.emit(self._linked)
 
     def header(self) -> str:

@@ -36,6 +36,8 @@ class Blocks:
 NARROW, WIDE = Blocks(6, (3, 4)), Blocks(12, (6, 4))
 #: Bytes that are read again and again should stay in the first cache.
 CACHED = 16_384
+#: From this number of rows, columns and samples a sum over samples turns one of its operands.
+LARGE = 48
 #: Loops over components that are no longer than this are unrolled.
 UNROLLED = 16
 
@@ -90,6 +92,54 @@ class Arguments:
         return "".join(f", {where}" for _, where in self.inside)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One product of a Linear: what its loops need to know, as C."""
+
+    rows: int
+    sign: int
+    size: int
+    x: str
+    w: str
+    transposed: bool
+    chunk: int
+    is_first: bool
+    is_last: bool
+    start: str
+    raw: str
+    finish: str
+    more: str
+
+    @property
+    def large(self) -> bool:
+        """Whether it is done in chunks."""
+        return self.chunk < self.size
+
+    @property
+    def begins(self) -> str:
+        """Whether sums begin here."""
+        return ("q0 == 0" if self.large else "1") if self.is_first else "0"
+
+    @property
+    def done(self) -> str:
+        """Whether sums are complete here."""
+        return (f"q1 == {self.size}" if self.large else "1") if self.is_last else "0"
+
+    @property
+    def state(self) -> str:
+        """Where the samples of component q are."""
+        if self.large:
+            return f"spare + (size_t)i * {self.chunk} + (size_t)(q - q0) * STEP"
+        return f"{self.x} + (size_t)q * STRIDE + i"
+
+    def weight(self, r: int, height: int) -> str:
+        """The weight of row r of a block."""
+        if self.large:
+            return f"panel[(q - q0) * {height} + {r}]"
+        place = f"q * {self.rows} + p + {r}" if self.transposed else f"(p + {r}) * {self.size} + q"
+        return f"{self.w}[{place}]"
+
+
 @dataclass
 class Writer:
     """Writes the groups of a plan."""
@@ -116,91 +166,84 @@ class Writer:
         start = arguments.pointer(step.start) if step.start is not None else ""
         finish, more = self._finish(group, stored, arguments)
         raw = arguments.pointer(stored[0], True)
-        body = ["{", f"    for (int i = 0; i < n; i += {self.shape.step}) {{"]
+        body = ["{"]
         for number, product in enumerate(terms):
             ends = (number == 0, number == len(terms) - 1)
-            chunk = self._chunk(product[1])
-            lines = self._rows_of(rows, product, chunk, ends, (start, raw), (finish, more))
-            body += [f"        {line}" for line in self._chunked(product[1], chunk, lines)]
-        body += ["    }", "}"]
-        text = f"static NOINLINE void {{name}}(int n{arguments.parameters})\n" + "\n".join(body)
-        name = self.functions.name(f"linear_{rows}x{terms[0][1]}", text)
-        return f"{name}(padded{arguments.values});"
+            part = _Part(
+                rows,
+                *product,
+                chunk_of(self.shape) if chunked(product[1], self.shape) else product[1],
+                *ends,
+                start,
+                raw,
+                finish,
+                more,
+            )
+            lines = self._large(part) if part.large else self._small(part)
+            body += [f"    {line}" for line in lines]
+        body.append("}")
+        large = any(chunked(product[1], self.shape) for product in terms)
+        spare = ", T *spare" * large
+        text = f"static NOINLINE void {{name}}(int n{arguments.parameters}{spare})\n"
+        name = self.functions.name(f"linear_{rows}x{terms[0][1]}", text + "\n".join(body))
+        return f"{name}(padded{arguments.values}{', spare' * large});"
 
-    def _chunk(self, size: int) -> int:
-        """How many components of a register block of samples stay in cache."""
-        chunk = CACHED // (self.shape.step * self.shape.size)
-        return size if size <= 2 * chunk else chunk
-
-    def _chunked(self, size: int, chunk: int, lines: Iterator[str]) -> Iterator[str]:
-        """A loop over chunks of components, if there is more than one."""
-        if chunk == size:
-            yield from lines
-            return
-        yield f"for (int q0 = 0; q0 < {size}; q0 += {chunk}) {{"
-        yield f"    const int q1 = q0 + {chunk} < {size} ? q0 + {chunk} : {size};"
-        yield from (f"    {line}" for line in lines)
+    def _small(self, part: _Part) -> Iterator[str]:
+        """A product whose operands stay in cache: samples outside, rows inside."""
+        yield f"for (int i = 0; i < n; i += {self.shape.step}) {{"
+        for height, first, end in _steps(part.rows, self.registers.rows):
+            loop = f"for (int p = {first}; p < {end}; p += {height}) {{"
+            yield f"    {loop}" if end > first + height else f"    {{ const int p = {first};"
+            yield from (f"        {line}" for line in self._block(height, part))
+            yield "    }"
         yield "}"
 
-    def _rows_of(
-        self,
-        rows: int,
-        term: tuple[int, int, str, str, bool],
-        chunk: int,
-        ends: tuple[bool, bool],
-        begin: tuple[str, str],
-        finish: tuple[str, str],
-    ) -> Iterator[str]:
-        """Blocks of rows of one chunk of a term; sums rest in ``raw`` between chunks and terms."""
-        first, whole = 0, chunk == term[1]
-        begins = _both(ends[0], "" if whole else "q0 == 0")
-        done = _both(ends[1], "" if whole else f"q1 == {term[1]}")
-        for height, count in split(rows, self.registers.rows):
-            end = first + height * count
-            loop = f"for (int p = {first}; p < {end}; p += {height}) {{"
-            yield loop if count > 1 else f"{{ const int p = {first};"
-            block = self._block(height, rows, term, whole, (begins, done), begin, finish)
-            yield from (f"    {line}" for line in block)
-            yield "}"
-            first = end
+    def _large(self, part: _Part) -> Iterator[str]:
+        """A product in chunks: a panel of weights is copied, and used for all samples."""
+        chunk, size = part.chunk, part.size
+        yield f"for (int q0 = 0; q0 < {size}; q0 += {chunk}) {{"
+        yield f"    const int q1 = q0 + {chunk} < {size} ? q0 + {chunk} : {size};"
+        yield f"    gather({part.x} + (size_t)q0 * STRIDE, q1 - q0, {chunk}, n, spare);"
+        for height, first, end in _steps(part.rows, self.registers.rows):
+            yield f"    for (int p = {first}; p < {end}; p += {height}) {{"
+            yield f"        T panel[{chunk * height}] __attribute__((aligned(64)));"
+            yield f"        for (int r = 0; r < {height}; r++)"
+            place = f"q * {part.rows} + p + r" if part.transposed else f"(p + r) * {size} + q"
+            yield "            for (int q = q0; q < q1; q++)"
+            yield f"                panel[(q - q0) * {height} + r] = {part.w}[{place}];"
+            yield f"        for (int i = 0; i < n; i += {self.shape.step}) {{"
+            yield from (f"            {line}" for line in self._block(height, part))
+            yield "        }"
+            yield "    }"
+        yield "}"
 
-    def _block(
-        self,
-        height: int,
-        rows: int,
-        term: tuple[int, int, str, str, bool],
-        whole: bool,
-        when: tuple[str, str],
-        begin: tuple[str, str],
-        finish: tuple[str, str],
-    ) -> Iterator[str]:
-        (sign, size, x, w, transposed), (start, raw) = term, begin
-        vectors = range(self.shape.vectors)
+    def _block(self, height: int, part: _Part) -> Iterator[str]:
+        """A block of rows of one register block of samples; sums rest in ``raw`` in between."""
+        vectors, size = range(self.shape.vectors), part.size
+        pairs = [(r, v) for r in range(height) for v in vectors]
         for r in range(height):
-            zero = f"all({start}[p + {r}])" if start else "all(0)"
-            before = [f"load({raw} + {self._at(r, v)})" for v in vectors]
-            values = [_either(when[0], zero, other) for other in before]
+            zero = f"all({part.start}[p + {r}])" if part.start else "all(0)"
+            values = [_either(part.begins, zero, f"load({part.raw} + {self._at(r, v)})")
+                      for v in vectors]  # fmt: skip
             yield "V " + ", ".join(f"c{r}{v} = {values[v]}" for v in vectors) + ";"
         if size <= UNROLLED or size % 2 == 0:
             yield f"#pragma GCC unroll {UNROLLED if size <= UNROLLED else 2}"
-        yield f"for (int q = {0 if whole else 'q0'}; q < {size if whole else 'q1'}; q++) {{"
-        yield f"    const T *const at = {x} + (size_t)q * STRIDE + i;"
+        yield f"for (int q = {'q0' if part.large else 0}; q < {'q1' if part.large else size}; q++) {{"
+        yield f"    const T *const at = {part.state};"
         yield "    const V " + ", ".join(f"x{v}_ = load(at + {v} * LANES)" for v in vectors) + ";"
         for r in range(height):
-            place = f"q * {rows} + p + {r}" if transposed else f"(p + {r}) * {size} + q"
-            code = f"const V w_ = all({w}[{place}]);"
-            op = "+=" if sign > 0 else "-="
+            code = f"const V w_ = all({part.weight(r, height)});"
+            op = "+=" if part.sign > 0 else "-="
             code += "".join(f" c{r}{v} {op} w_ * x{v}_;" for v in vectors)
             yield f"    {{ {code} }}"
         yield "}"
-        pairs = [(r, v) for r in range(height) for v in vectors]
-        last = [f"{finish[0]}(c{r}{v}, {self._at(r, v)}, p + {r}, i + {v} * LANES{finish[1]});"
+        last = [f"{part.finish}(c{r}{v}, {self._at(r, v)}, p + {r}, i + {v} * LANES{part.more});"
                 for r, v in pairs]  # fmt: skip
-        rest = [f"store({raw} + {self._at(r, v)}, c{r}{v});" for r, v in pairs]
-        if when[1] in {"1", "0"}:
-            yield from last if when[1] == "1" else rest
+        rest = [f"store({part.raw} + {self._at(r, v)}, c{r}{v});" for r, v in pairs]
+        if part.done in {"1", "0"}:
+            yield from last if part.done == "1" else rest
             return
-        yield f"if ({when[1]}) {{"
+        yield f"if ({part.done}) {{"
         yield from (f"    {line}" for line in last)
         yield "} else {"
         yield from (f"    {line}" for line in rest)
@@ -327,6 +370,9 @@ class Writer:
     def outer(self, step: Outer, lanes: bool) -> str:
         """The call of a function for Σ_i u_ip x_iq."""
         rows, columns = (self.plan.kernels.width(a) for a in (step.left, step.right))
+        if is_large(step, self.plan, self.shape):
+            u, x, g = (self.address(a) for a in (step.left, step.right, step.target))
+            return f"outer_large(padded, {{first}}, {rows}, {columns}, {step.sign}, {u}, {x}, spare, {g});"
         most = self.registers.outer[1]
         parts = split(columns, most) if lanes else full(columns, most)
         body, second = ["{"], 0
@@ -400,6 +446,22 @@ class Writer:
         return f"{name}(padded, {{first}}, {self.address(array)}, {self.address(step.target)});"
 
 
+def chunk_of(shape: Shape) -> int:
+    """How many components of a register block of samples stay in cache."""
+    return CACHED // (shape.step * shape.size)
+
+
+def chunked(size: int, shape: Shape) -> bool:
+    """Whether a product over so many components is done in chunks."""
+    return size > 2 * chunk_of(shape) and shape.tile >= LARGE
+
+
+def is_large(step: Outer, plan: Plan, shape: Shape) -> bool:
+    """Whether a sum over samples turns one of its operands."""
+    sides = (*map(plan.kernels.width, (step.left, step.right)), shape.tile)
+    return min(sides) >= LARGE and shape.lanes >= 4
+
+
 def _load(array: Ref, pointer: str, at: str, p: str, i: str) -> str:
     if array.axes == BATCH:
         return f"load({pointer} + {at})"
@@ -408,9 +470,12 @@ def _load(array: Ref, pointer: str, at: str, p: str, i: str) -> str:
     return f"all({pointer}[{p}])" if array.axes else f"all({pointer}[0])"
 
 
-def _both(first: bool, second: str) -> str:
-    """Two conditions in C, of which the first is known."""
-    return (second or "1") if first else "0"
+def _steps(total: int, most: int) -> Iterator[tuple[int, int, int]]:
+    """Height, begin and end of the blocks of :func:`split`."""
+    begin = 0
+    for height, count in split(total, most):
+        yield height, begin, begin + height * count
+        begin += height * count
 
 
 def _either(when: str, yes: str, no: str) -> str:

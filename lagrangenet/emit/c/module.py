@@ -12,10 +12,8 @@ from importlib.resources import files
 from math import prod
 
 from lagrangenet.emit.c.expressions import Expressions
-from lagrangenet.emit.c.loops import NARROW, WIDE, Functions, Writer
+from lagrangenet.emit.c.loops import NARROW, WIDE, Functions, Writer, chunk_of, chunked, is_large
 from lagrangenet.emit.c.plan import (
-    BLAS_WEIGHTS,
-    BLAS_WEIGHTS_SHARED,
     LANES_BYTES,
     WORTH_SHARING,
     Group,
@@ -53,6 +51,7 @@ def emit(
     samples: int = 128,
     threads: int = 1,
     vector: int = 32,
+    blas: bool = False,
 ) -> str:
     """A linked program as the text of a C file.
 
@@ -64,9 +63,11 @@ def emit(
     samples : int
         The number of samples that tiles are chosen for.
     threads : int
-        How many share the tiles, by OpenMP. Large layers are left to BLAS, which has its own.
+        How many share the tiles, by OpenMP.
     vector : {16, 32, 64}
         Bytes of a vector register of the machine.
+    blas : bool
+        Give products of some size to BLAS, and leave threads to it.
 
     Examples
     --------
@@ -78,7 +79,7 @@ def emit(
     >>> [line for line in source.splitlines() if line.startswith("double model_value_and_grad")]
     ['double model_value_and_grad(const T *theta, const T *x, const T *y, T *work, T *out)']
     """
-    return _File(program, dtype, samples, threads, vector).source()
+    return _File(program, dtype, samples, 1 if blas else threads, vector, blas).source()
 
 
 def header(program: Program, dtype: str = "float64") -> str:
@@ -112,17 +113,22 @@ class _File:
     """One file."""
 
     def __init__(
-        self, program: Program, dtype: str, samples: int, threads: int, vector: int
+        self,
+        program: Program,
+        dtype: str,
+        samples: int,
+        threads: int,
+        vector: int,
+        blas: bool,
     ) -> None:
         self.program, self.problem, self.dtype = program, program.problem, dtype
         self.functions = Functions()
-        limit = BLAS_WEIGHTS if threads == 1 else BLAS_WEIGHTS_SHARED
         self.plans = {
-            r.name: Plan(kernels(r, self.problem), self.problem, samples, limit)
+            r.name: Plan(kernels(r, self.problem), self.problem, samples, blas)
             for r in program.routines
         }
         self.blas = any(plan.blas for plan in self.plans.values())
-        self.threads = 1 if self.blas or samples * self.problem.size < WORTH_SHARING else threads
+        self.threads = 1 if samples * self.problem.size < WORTH_SHARING else threads
         widest = max(plan.components for plan in self.plans.values())
         own = self.problem.inputs + self.problem.widths[-1]
         size = 8 if dtype == "float64" else 4
@@ -132,6 +138,7 @@ class _File:
         self.lanes = (
             self.shape.tiles > 2 * self.threads and not self.blas and weights <= LANES_BYTES
         )
+        self.spare = self._spare()
         self.most_scalars = max(
             1, *(sum(isinstance(s, Sum) and not s.target.axes for s in p.kernels.tile)
                  for p in self.plans.values())
@@ -141,6 +148,19 @@ class _File:
         self.sums = 0
         self.scalars: list[Ref] = []
 
+    def _spare(self) -> int:
+        """Components of the scratch array of large products, in whole blocks; 0 if there are none."""
+        block, found = 2 * self.shape.lanes, [0]
+        for plan in self.plans.values():
+            width = plan.kernels.width
+            for step in (s for group in plan.groups for s in group.steps if not plan.on_blas(s)):
+                if isinstance(step, Outer) and is_large(step, plan, self.shape):
+                    found.append(-(-width(step.right) // block) * block)
+                elif isinstance(step, Linear):
+                    sizes = (width(term.state) for term in step.terms)
+                    found += [chunk_of(self.shape) for n in sizes if chunked(n, self.shape)]
+        return max(found)
+
     def source(self) -> str:
         """The whole text."""
         routines = [self.routine(name) for name in self.plans]
@@ -149,6 +169,8 @@ class _File:
             for name in ("vector.h", "tiles.h", "calls.h")
         )
         parts = [self.head(), vectors, self.constants(), tiles]
+        if self.spare:
+            parts.append((files(__package__) / "large.h").read_text(encoding="utf-8"))
         parts += [*self.functions.source(), *routines, calls]
         return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -185,6 +207,8 @@ class _File:
             f"    COMPONENTS = {self.components}, SUMS_IN_LANES = {int(self.lanes)}, SCALARS = {self.most_scalars}",
             "};",
             f"#define THREADS {self.threads}",
+            f"#define SPARE ((size_t){self.spare} * TILE)",
+            f"#define BLOCK_ROWS {self.blocks.rows}",
             *(["#define HAS_PRODUCTS"] if "hessian_product" in self.plans else []),
         ]
         if self.problem.class_weights:
@@ -210,6 +234,7 @@ class _File:
             "{",
             "    const int padded = (samples + STEP - 1) / STEP * STEP;",
             "    (void)direction, (void)g, (void)sums, (void)y, (void)first;",
+            *["    T *const spare = work + WORK;"] * bool(self.spare),
             *(f"    {line}" for line in self.tile(plan)),
             "}",
             "",

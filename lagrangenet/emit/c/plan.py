@@ -24,10 +24,8 @@ from lagrangenet.symbolic.tensor import Ref
 #: Bytes of the data of one tile, and numbers of samples in a tile.
 TILE_BYTES = 40_000
 TILE_LEAST, TILE_MOST = 64, 512
-#: A layer with this many weights, both sides at least half a vector register file wide, goes to BLAS.
+#: BLAS is worth its call for a matrix with so many weights, both sides at least so long.
 BLAS_WEIGHTS, BLAS_SIDE = 2048, 24
-#: The same where threads share the batch: then BLAS gets what is worth its own threads.
-BLAS_WEIGHTS_SHARED = 30_000
 #: Samples times parameters from which threads are worth waking.
 WORTH_SHARING = 30_000
 #: Sums over samples stay in vectors between tiles if that takes no more bytes.
@@ -102,7 +100,7 @@ class Plan:
     kernels: Kernels
     problem: Problem
     samples: int
-    limit: int = BLAS_WEIGHTS
+    may_use_blas: bool = False
     groups: list[Group] = field(default_factory=list)
     places: dict[Key, int] = field(default_factory=dict)
     components: int = 0
@@ -121,8 +119,8 @@ class Plan:
         else:
             return False
         sizes = [tuple(map(self.kernels.width, pair)) for pair in pairs]
-        large = all(a * b >= self.limit and min(a, b) >= BLAS_SIDE for a, b in sizes)
-        return large and self.samples >= 8
+        large = all(a * b >= BLAS_WEIGHTS and min(a, b) >= BLAS_SIDE for a, b in sizes)
+        return self.may_use_blas and large and self.samples >= 8
 
     @property
     def blas(self) -> bool:

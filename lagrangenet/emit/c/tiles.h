@@ -1,7 +1,7 @@
 /* A routine for all samples: tile after tile, on THREADS threads, their sums added in a fixed order. */
 #define NOINLINE __attribute__((noinline))
 #define WORK ((size_t)COMPONENTS * STRIDE)
-#define SUMS ((SUMS_IN_LANES ? (size_t)PARAMETERS * LANES : THREADS > 1 ? PARAMETERS : 0) + 15)
+#define SUMS (SPARE + (SUMS_IN_LANES ? (size_t)PARAMETERS * LANES : THREADS > 1 ? PARAMETERS : 0) + 15)
 #define EACH ((WORK + SUMS) / 16 * 16)
 #if THREADS > 1
 #include <omp.h>
@@ -68,7 +68,7 @@ INLINE void all_tiles(Tile *tile, const T *theta, const T *x, const T *y, const 
         me = omp_get_thread_num(), threads = omp_get_num_threads();
         if (me == 0) team = threads;
 #endif
-        T *const own = work + me * EACH, *const g = SUMS_IN_LANES || me > 0 ? own + WORK : out;
+        T *const own = work + me * EACH, *const g = SUMS_IN_LANES || me > 0 ? own + WORK + SPARE : out;
         for (int t = me; t < TILES; t += threads) {
             T scalars[SCALARS] = {0};
             const int samples = t < TILES - 1 ? TILE : SAMPLES - (TILES - 1) * TILE;
@@ -83,11 +83,11 @@ INLINE void all_tiles(Tile *tile, const T *theta, const T *x, const T *y, const 
     if (!out) return;
     if (SUMS_IN_LANES)
         for (int p = 0; p < PARAMETERS; p++) {
-            V total = load(work + WORK + p * LANES);
-            for (int me = 1; me < team; me++) total += load(work + me * EACH + WORK + p * LANES);
+            V total = load(work + WORK + SPARE + p * LANES);
+            for (int me = 1; me < team; me++) total += load(work + me * EACH + WORK + SPARE + p * LANES);
             out[p] = v_total(total);
         }
     else
         for (int me = 1; me < team; me++)
-            for (int p = 0; p < PARAMETERS; p++) out[p] += (work + me * EACH + WORK)[p];
+            for (int p = 0; p < PARAMETERS; p++) out[p] += (work + me * EACH + WORK + SPARE)[p];
 }
