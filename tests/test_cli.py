@@ -712,14 +712,56 @@ def test_the_depth_of_a_network_is_its_own(run):
     )
 
 
+# -- targets ---------------------------------------------------------------------------------------
+
+
+def test_c_is_written_with_its_header(run, tmp_path):
+    status, out, err = run("generate", "--layers", "2,3,1", "--code", "c", "--out", tmp_path)
+    assert (status, out, err) == (0, "", "")
+    source, header = sorted(tmp_path.iterdir())
+    assert (source.suffix, header.suffix) == (".c", ".h")
+    assert "double model_value_and_grad(const double *theta" in header.read_text()
+    assert "#define SAMPLES 128" in source.read_text()
+
+
+def test_c_is_made_for_a_batch_and_a_type(run):
+    options = ("--code", "c", "--samples", "7", "--dtype", "float32", "--order", "2")
+    status, out, _ = run("generate", "--layers", "2,3,1", *options)
+    assert status == 0
+    assert "#define SAMPLES 7\n" in out
+    assert "#define REAL_IS_DOUBLE 0\n" in out
+    assert "void model_hessian_product(" in out
+
+
+def test_another_target_is_verified(run, few):
+    status, out, _ = run("verify", "--layers", "2,3,1", "--code", "numpy-workspace", "--json")
+    assert status == 0
+    certificate = json.loads(out)
+    assert "numpy-workspace" in out
+    assert certificate["verdict"] == "agree"
+
+
+def test_an_unknown_target_is_named(run):
+    status, _, err = run("generate", "--layers", "2,3,1", "--code", "fortran")
+    assert status == 2
+    assert "unknown target 'fortran'; known: " in err
+
+
+def test_the_benchmarks_are_at_hand():
+    done = _python("-m", "lagrangenet", "bench", "--help")
+    assert done.returncode == 0
+    assert "gradient" in done.stdout
+
+
 # -- help, and the ways in -------------------------------------------------------------------------
 
 OPTIONS = {
     "verify": ["problem", "layers", "activation", "output", "loss", "l2", "dataset", "data",
-               "target", "seed", "json", "out", "plot", "help"],
+               "target", "code", "seed", "json", "out", "plot", "help"],
     "derive": ["problem", "layers", "activation", "output", "loss", "splitting", "form", "format",
                "depth", "json", "out", "help"],
-    "generate": ["problem", "layers", "activation", "output", "loss", "l2", "out", "help"],
+    "generate": ["problem", "layers", "activation", "output", "loss", "l2", "code", "dtype",
+                 "samples", "threads", "out", "help"],
 }  # fmt: skip
 
 
