@@ -166,35 +166,29 @@ class Writer:
         start = arguments.pointer(step.start) if step.start is not None else ""
         finish, more = self._finish(group, stored, arguments)
         raw = arguments.pointer(stored[0], True)
-        body = ["{"]
+        parts = []
         for number, product in enumerate(terms):
+            chunk = chunk_of(self.shape) if chunked(product[1], self.shape) else product[1]
             ends = (number == 0, number == len(terms) - 1)
-            part = _Part(
-                rows,
-                *product,
-                chunk_of(self.shape) if chunked(product[1], self.shape) else product[1],
-                *ends,
-                start,
-                raw,
-                finish,
-                more,
-            )
-            lines = self._large(part) if part.large else self._small(part)
-            body += [f"    {line}" for line in lines]
-        body.append("}")
+            parts.append(_Part(rows, *product, chunk, *ends, start, raw, finish, more))
+        if any(part.large for part in parts):
+            lines = [x for p in parts for x in (self._large(p) if p.large else self._small([p]))]
+        else:
+            lines = [*self._small(parts)]
+        body = ["{", *(f"    {line}" for line in lines), "}"]
         large = any(chunked(product[1], self.shape) for product in terms)
         spare = ", T *spare" * large
         text = f"static NOINLINE void {{name}}(int n{arguments.parameters}{spare})\n"
         name = self.functions.name(f"linear_{rows}x{terms[0][1]}", text + "\n".join(body))
         return f"{name}(padded{arguments.values}{', spare' * large});"
 
-    def _small(self, part: _Part) -> Iterator[str]:
-        """A product whose operands stay in cache: samples outside, rows inside."""
+    def _small(self, parts: list[_Part]) -> Iterator[str]:
+        """Products whose operands stay in cache: samples outside, rows inside."""
         yield f"for (int i = 0; i < n; i += {self.shape.step}) {{"
-        for height, first, end in _steps(part.rows, self.registers.rows):
+        for height, first, end in _steps(parts[0].rows, self.registers.rows):
             loop = f"for (int p = {first}; p < {end}; p += {height}) {{"
             yield f"    {loop}" if end > first + height else f"    {{ const int p = {first};"
-            yield from (f"        {line}" for line in self._block(height, part))
+            yield from (f"        {line}" for line in self._block(height, parts))
             yield "    }"
         yield "}"
 
@@ -212,20 +206,36 @@ class Writer:
             yield "            for (int q = q0; q < q1; q++)"
             yield f"                panel[(q - q0) * {height} + r] = {part.w}[{place}];"
             yield f"        for (int i = 0; i < n; i += {self.shape.step}) {{"
-            yield from (f"            {line}" for line in self._block(height, part))
+            yield from (f"            {line}" for line in self._block(height, [part]))
             yield "        }"
             yield "    }"
         yield "}"
 
-    def _block(self, height: int, part: _Part) -> Iterator[str]:
+    def _block(self, height: int, parts: list[_Part]) -> Iterator[str]:
         """A block of rows of one register block of samples; sums rest in ``raw`` in between."""
+        first, last = parts[0], parts[-1]
+        pairs = [(r, v) for r in range(height) for v in range(self.shape.vectors)]
+        for r, v in pairs:
+            zero = f"all({first.start}[p + {r}])" if first.start else "all(0)"
+            value = _either(first.begins, zero, f"load({first.raw} + {self._at(r, v)})")
+            yield f"V c{r}{v} = {value};"
+        for part in parts:
+            yield from self._multiplied(height, part)
+        done = [f"{last.finish}(c{r}{v}, {self._at(r, v)}, p + {r}, i + {v} * LANES{last.more});"
+                for r, v in pairs]  # fmt: skip
+        rest = [f"store({last.raw} + {self._at(r, v)}, c{r}{v});" for r, v in pairs]
+        if last.done in {"1", "0"}:
+            yield from done if last.done == "1" else rest
+            return
+        yield f"if ({last.done}) {{"
+        yield from (f"    {line}" for line in done)
+        yield "} else {"
+        yield from (f"    {line}" for line in rest)
+        yield "}"
+
+    def _multiplied(self, height: int, part: _Part) -> Iterator[str]:
+        """Add w x for all components of a part."""
         vectors, size = range(self.shape.vectors), part.size
-        pairs = [(r, v) for r in range(height) for v in vectors]
-        for r in range(height):
-            zero = f"all({part.start}[p + {r}])" if part.start else "all(0)"
-            values = [_either(part.begins, zero, f"load({part.raw} + {self._at(r, v)})")
-                      for v in vectors]  # fmt: skip
-            yield "V " + ", ".join(f"c{r}{v} = {values[v]}" for v in vectors) + ";"
         if size <= UNROLLED or size % 2 == 0:
             yield f"#pragma GCC unroll {UNROLLED if size <= UNROLLED else 2}"
         yield f"for (int q = {'q0' if part.large else 0}; q < {'q1' if part.large else size}; q++) {{"
@@ -236,17 +246,6 @@ class Writer:
             op = "+=" if part.sign > 0 else "-="
             code += "".join(f" c{r}{v} {op} w_ * x{v}_;" for v in vectors)
             yield f"    {{ {code} }}"
-        yield "}"
-        last = [f"{part.finish}(c{r}{v}, {self._at(r, v)}, p + {r}, i + {v} * LANES{part.more});"
-                for r, v in pairs]  # fmt: skip
-        rest = [f"store({part.raw} + {self._at(r, v)}, c{r}{v});" for r, v in pairs]
-        if part.done in {"1", "0"}:
-            yield from last if part.done == "1" else rest
-            return
-        yield f"if ({part.done}) {{"
-        yield from (f"    {line}" for line in last)
-        yield "} else {"
-        yield from (f"    {line}" for line in rest)
         yield "}"
 
     def _at(self, r: int, v: int) -> str:
