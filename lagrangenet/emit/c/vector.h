@@ -1,9 +1,9 @@
 /* Vectors of LANES numbers of type T, and elementary functions of them.
  *
- * Needs GCC or Clang (vector extensions) and libm. The including file defines REAL_IS_DOUBLE (0 or 1)
- * and VECTOR_BYTES (a power of two). Errors of exp, expm1, log, log1p, logaddexp and tanh are at most
- * 4 ulp over their whole range; overflow gives infinity, underflow is gradual, NaN stays NaN. Other
- * functions call libm lane by lane.
+ * Needs GCC or Clang (vector extensions) and libm. The including file defines REAL_IS_DOUBLE (0 or 1),
+ * VECTOR_BYTES (a power of two) and, if short waits matter more than few operations, FEW_SAMPLES as 1.
+ * Errors of exp, expm1, log, log1p, logaddexp and tanh are at most 4 ulp over their whole range;
+ * overflow gives infinity, underflow is gradual, NaN stays NaN. Other functions call libm lane by lane.
  */
 #include <math.h>
 #include <stddef.h>
@@ -42,6 +42,7 @@ typedef int32_t Int;
 #endif
 
 #define LANES ((int)(VECTOR_BYTES / sizeof(T)))
+#define LANES_ARE_ONE (VECTOR_BYTES == REAL_BYTES)
 typedef T V __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef Int Mask __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef T Unaligned __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(sizeof(T))));
@@ -52,7 +53,10 @@ INLINE void store(T *address, V value) { *(V *)address = value; }
 
 INLINE V v_where(Mask c, V a, V b) { return (V)((c & (Mask)a) | (~c & (Mask)b)); }
 
-#if (defined(__AVX__) && VECTOR_BYTES == 32) || (defined(__AVX512F__) && VECTOR_BYTES == 64)
+#if LANES_ARE_ONE
+INLINE V v_least(V c, V x) { return (V){c[0] < x[0] ? c[0] : x[0]}; }
+INLINE V v_most(V c, V x) { return (V){c[0] > x[0] ? c[0] : x[0]}; }
+#elif (defined(__SSE2__) && VECTOR_BYTES == 16) || (defined(__AVX__) && VECTOR_BYTES == 32) || (defined(__AVX512F__) && VECTOR_BYTES == 64)
 #include <immintrin.h>
 /* Of two numbers the instruction returns the second if one is NaN. */
 #if VECTOR_BYTES == 64 && REAL_IS_DOUBLE
@@ -61,6 +65,12 @@ INLINE V v_most(V c, V x) { return (V)_mm512_max_pd((__m512d)c, (__m512d)x); }
 #elif VECTOR_BYTES == 64
 INLINE V v_least(V c, V x) { return (V)_mm512_min_ps((__m512)c, (__m512)x); }
 INLINE V v_most(V c, V x) { return (V)_mm512_max_ps((__m512)c, (__m512)x); }
+#elif VECTOR_BYTES == 16 && REAL_IS_DOUBLE
+INLINE V v_least(V c, V x) { return (V)_mm_min_pd((__m128d)c, (__m128d)x); }
+INLINE V v_most(V c, V x) { return (V)_mm_max_pd((__m128d)c, (__m128d)x); }
+#elif VECTOR_BYTES == 16
+INLINE V v_least(V c, V x) { return (V)_mm_min_ps((__m128)c, (__m128)x); }
+INLINE V v_most(V c, V x) { return (V)_mm_max_ps((__m128)c, (__m128)x); }
 #elif REAL_IS_DOUBLE
 INLINE V v_least(V c, V x) { return (V)_mm256_min_pd((__m256d)c, (__m256d)x); }
 INLINE V v_most(V c, V x) { return (V)_mm256_max_pd((__m256d)c, (__m256d)x); }
@@ -121,24 +131,31 @@ INLINE V v_power_of_two(V n) { return (V)(((Mask)(n + all(SHIFTER)) + BIAS) << M
 INLINE V v_reduced_expm1(V x, V *n) {
     *n = (x * all(0x1.71547652b82fep0) + all(SHIFTER)) - all(SHIFTER);
     const V r = (x - *n * all(LN2_HIGH)) - *n * all(LN2_LOW);
+    const V c0 = all(1.0 / 2), c1 = all(1.0 / 6), c2 = all(1.0 / 24), c3 = all(1.0 / 120);
+    const V c4 = all(1.0 / 720), c5 = all(1.0 / 5040);
 #if REAL_IS_DOUBLE
-    V p = all(1.0 / 6227020800.0);
-    p = p * r + all(1.0 / 479001600.0);
-    p = p * r + all(1.0 / 39916800.0);
-    p = p * r + all(1.0 / 3628800.0);
-    p = p * r + all(1.0 / 362880.0);
-    p = p * r + all(1.0 / 40320.0);
-    p = p * r + all(1.0 / 5040.0);
-    p = p * r + all(1.0 / 720.0);
-#else
-    V p = all(1.0 / 5040.0);
-    p = p * r + all(1.0 / 720.0);
+    const V c6 = all(1.0 / 40320), c7 = all(1.0 / 362880), c8 = all(1.0 / 3628800);
+    const V c9 = all(1.0 / 39916800), c10 = all(1.0 / 479001600), c11 = all(1.0 / 6227020800);
 #endif
-    p = p * r + all(1.0 / 120.0);
-    p = p * r + all(1.0 / 24.0);
-    p = p * r + all(1.0 / 6.0);
-    p = p * r + all(0.5);
+#if FEW_SAMPLES /* a tree, in which operations wait less for each other */
+    const V r2 = r * r, r4 = r2 * r2;
+    V p = (c0 + c1 * r) + (c2 + c3 * r) * r2;
+#if REAL_IS_DOUBLE
+    p += ((c4 + c5 * r) + (c6 + c7 * r) * r2) * r4 + ((c8 + c9 * r) + (c10 + c11 * r) * r2) * (r4 * r4);
+#else
+    p += (c4 + c5 * r) * r4;
+#endif
+    return r + r2 * p;
+#else /* Horner's scheme, which has fewer of them */
+#if REAL_IS_DOUBLE
+    V p = ((((c11 * r + c10) * r + c9) * r + c8) * r + c7) * r + c6;
+    p = (p * r + c5) * r + c4;
+#else
+    V p = c5 * r + c4;
+#endif
+    p = (((p * r + c3) * r + c2) * r + c1) * r + c0;
     return r + r * r * p;
+#endif
 }
 
 INLINE V v_exp(V x) {
