@@ -1,4 +1,4 @@
-"""``python -m benchmarks derivation [--json] [--quick]``."""
+"""``python -m benchmarks {derivation,gradient,hessian} [--json] [--quick] ...``."""
 
 from __future__ import annotations
 
@@ -6,19 +6,87 @@ import argparse
 import json
 import os
 import platform
+from collections.abc import Iterable
+from pathlib import Path
 
-from benchmarks import derivation
+from benchmarks.peers import GRADIENTS, HESSIANS
+from benchmarks.timing import SHORTEST
+from benchmarks.workloads import ACTIVATIONS, DTYPES, WORKLOADS
+
+SMALL = {"workload": ["tiny"], "dtype": ["float64"], "rounds": 2}
+FULL = {
+    "gradient": {"workload": None, "dtype": None, "rounds": 15},
+    "hessian": {"workload": ["medium", "deep"], "dtype": None, "rounds": 15},
+}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("what", choices=["derivation"])
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-    parser.add_argument(
-        "--quick", action="store_true", help="one round of the small depths: for the tests"
-    )
-    arguments = parser.parse_args()
+    arguments = _parser().parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    if arguments.what == "derivation":
+        _derivation(arguments)
+    else:
+        _comparison(arguments)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    suites = parser.add_subparsers(dest="what", required=True)
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print the figures as JSON")
+    common.add_argument("--quick", action="store_true", help="few rounds of the smallest")
+    suites.add_parser(
+        "derivation", parents=[common], help="what deriving and generating cost at each depth"
+    )
+    for name, text, peers in (
+        ("gradient", "a loss and its gradient, against other packages", GRADIENTS),
+        ("hessian", "products with the Hessian, against other packages", HESSIANS),
+    ):
+        suite = suites.add_parser(name, parents=[common], help=text, description=text)
+        _add_comparison(suite, list(peers))
+    return parser
+
+
+def _add_comparison(parser: argparse.ArgumentParser, peers: list[str]) -> None:
+    """The options of a comparison; those with several values can be given several times."""
+
+    def several(option: str, what: str, choices: Iterable[str], nargs: str = "+") -> None:
+        text = f"{what}: {', '.join(choices)}"
+        parser.add_argument(
+            option, nargs=nargs, action="extend", choices=list(choices), metavar="NAME", help=text
+        )
+
+    several("--workload", "networks", WORKLOADS)
+    several("--dtype", "floating types", DTYPES)
+    several("--activation", "of the hidden layers, or softmax after tanh", ACTIVATIONS)
+    several("--peers", "packages to compare with, or none", peers, nargs="*")
+    parser.add_argument("--all", action="store_true", help="also peers that compile for long")
+    parser.add_argument(
+        "--targets", nargs="+", action="extend", metavar="NAME", help="of the generated code"
+    )
+    parser.add_argument(
+        "--threads",
+        nargs="+",
+        action="extend",
+        type=_positive,
+        metavar="N",
+        help="how many, in a process for each number",
+    )
+    parser.add_argument("--rounds", type=_positive, metavar="N", help="timings of each contender")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="write results.json, table.md and plot.png there"
+    )
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
+def _derivation(arguments: argparse.Namespace) -> None:
+    from benchmarks import derivation
+
     depths, rounds = ((1, 3), 1) if arguments.quick else (derivation.DEPTHS, derivation.ROUNDS)
     rows = derivation.measure(depths, rounds)
     if arguments.json:
@@ -32,6 +100,40 @@ def main() -> None:
         print(json.dumps(figures, indent=2))
     else:
         print(derivation.table(rows, rounds))
+
+
+def _comparison(arguments: argparse.Namespace) -> None:
+    from benchmarks import table, worker
+    from benchmarks.environment import environment
+    from benchmarks.suite import Options
+
+    preset = SMALL if arguments.quick else FULL[arguments.what]
+    results, missing, processes = [], {}, {}
+    for threads in arguments.threads or [1]:
+        options = Options(
+            workloads=arguments.workload or preset["workload"] or list(WORKLOADS),
+            dtypes=arguments.dtype or preset["dtype"] or DTYPES,
+            activations=arguments.activation or ["tanh"],
+            threads=threads,
+            targets=arguments.targets,
+            peers=arguments.peers,
+            slow=arguments.all,
+            rounds=arguments.rounds or preset["rounds"],
+            shortest=SHORTEST / 10 if arguments.quick else SHORTEST,
+        )
+        found = worker.run(arguments.what, options)
+        results += found["results"]
+        missing |= found["missing"]
+        processes[threads] = found["process"]
+    figures = {
+        "environment": environment() | {"processes": processes},
+        "results": results,
+        "missing": missing,
+        "geometric_mean": table.geometric_means(results),
+    }
+    if arguments.output:
+        table.write(figures, arguments.output)
+    print(json.dumps(figures, indent=2) if arguments.json else table.markdown(figures))
 
 
 if __name__ == "__main__":

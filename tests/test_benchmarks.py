@@ -5,16 +5,67 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from benchmarks.derivation import Row, sentence, table
+from benchmarks import gradient, hessian, suite, table
+from benchmarks.cores import _ticks
+from benchmarks.derivation import Row, sentence
+from benchmarks.derivation import table as derivation_table
+from benchmarks.floor import Products, gemms
+from benchmarks.peers import Peers
+from benchmarks.suite import Options
+from benchmarks.timing import Contender, WrongResult, check, measure
+from benchmarks.workloads import ACTIVATIONS, DTYPES, WORKLOADS, case, packed, unpacked
 
 ROOT = Path(__file__).parent.parent
+TINY = case(WORKLOADS["tiny"], "float64", "tanh")
+KEYS = {
+    "workload",
+    "dtype",
+    "threads",
+    "activation",
+    "target",
+    "generated_us",
+    "peers",
+    "best_peer",
+    "ratio",
+    "floor_us",
+    "floor_ratio",
+    "first_call_s",
+    "peers_first_call_s",
+    "skipped",
+}
 
 
 def run(*arguments):
     command = [sys.executable, "-m", "benchmarks", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def options(**changes):
+    """One short round of the smallest network, with NumPy alone."""
+    smallest = Options(["tiny"], ["float64"], ["tanh"], 1, ["numpy"], [], False, 1, 1e-5)
+    return smallest._replace(**changes)
+
+
+def with_peers(**builds):
+    """The gradient suite with other peers; each is a function of a case, or a package's name."""
+    peers = Peers()
+    for name, build in builds.items():
+        if isinstance(build, str):
+            peers.add(name, build)(None)
+        else:
+            peers.add(name, "numpy")(build)
+    return gradient.SUITE._replace(peers=peers)
+
+
+def exact(case):
+    """A peer that is right: generated code under another name."""
+    return gradient.contender(case, "numpy")
+
+
+# -- derivation ------------------------------------------------------------------------------------
 
 
 def test_derivation_as_json():
@@ -29,7 +80,7 @@ def test_derivation_as_json():
 
 def test_the_table_ends_with_the_finding():
     rows = [Row(3, 0.4, 1.0, 0.1, 1.0), Row(1000, 0.5, 1.25, 2.0, 20.0)]
-    lines = table(rows, 5).splitlines()
+    lines = derivation_table(rows, 5).splitlines()
     assert lines[2].split() == ["3", "0.400", "1.00", "0.100", "1.00"]
     assert lines[3].split() == ["1000", "0.500", "1.25", "2.000", "20.00"]
     assert lines[-1] == sentence(rows)
@@ -41,3 +92,230 @@ def test_an_unknown_benchmark_is_refused(arguments):
     done = run(*arguments)
     assert done.returncode == 2
     assert "usage: python -m benchmarks" in done.stderr
+
+
+# -- the commands ----------------------------------------------------------------------------------
+
+
+def test_gradient_as_json_and_as_files(tmp_path):
+    done = run(
+        *("gradient", "--quick", "--json", "--targets", "numpy", "--peers", "autograd"),
+        *("--output", str(tmp_path)),
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["environment"].keys() >= {
+        "python",
+        "processor",
+        "cores",
+        "packages",
+        "processes",
+    }
+    (row,) = figures["results"]
+    assert row.keys() == KEYS
+    assert (row["workload"], row["dtype"], row["threads"]) == ("tiny", "float64", 1)
+    assert 0.1 < row["generated_us"] < 1e5
+    assert 0.1 < row["floor_us"] < 1e5
+    assert 0 < row["first_call_s"] < 60
+    # A peer is either measured or named with the package that it needs.
+    assert (row["best_peer"] == "autograd") != (figures["missing"] == {"autograd": "autograd"})
+    assert json.loads((tmp_path / "results.json").read_text()) == figures
+    assert (tmp_path / "table.md").read_text().startswith("| workload |")
+    pytest.importorskip("matplotlib")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_what_cannot_be_measured_is_refused():
+    assert "invalid choice: 'huge'" in run("gradient", "--workload", "huge").stderr
+    done = run("gradient", "--quick", "--targets", "fortran")
+    assert done.returncode == 1
+    assert "unknown target 'fortran'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gradient", "hessian"])
+def test_all_installed_peers_agree(name):
+    done = run(
+        *(name, "--quick", "--json", "--targets", "numpy", "--workload", "small-32"),
+        *("--dtype", *DTYPES, "--activation", *ACTIVATIONS),
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# -- comparing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", [gradient.SUITE, hessian.SUITE], ids=lambda which: which.name)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_row_for_each_target(which, dtype):
+    found = suite.run(which, options(dtypes=[dtype]))
+    (row,) = found["results"]
+    assert row.keys() == KEYS
+    assert (row["target"], row["dtype"]) == ("numpy", dtype)
+    assert row["best_peer"] is row["ratio"] is None
+    assert row["floor_ratio"] == pytest.approx(row["generated_us"] / row["floor_us"], 1e-3)
+
+
+def test_ratios_are_to_the_fastest_peer():
+    def slow(case):
+        contender = exact(case)
+
+        def function(flat, g):
+            for _ in range(20):
+                contender.function(flat, g)
+            return contender.function(flat, g)
+
+        return contender._replace(function=function)
+
+    found = suite.run(with_peers(slow=slow, exact=exact), options(peers=None, rounds=3))
+    (row,) = found["results"]
+    assert row["best_peer"] == "exact"
+    assert row["ratio"] == pytest.approx(row["generated_us"] / row["peers"]["exact"], 1e-3)
+    assert row["peers"]["slow"] > 5 * row["peers"]["exact"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda J, g: (2 * J, g), r"wrong differs .* by 1.0e\+00"),
+        (lambda J, g: (J, g + 1e-3), "wrong differs"),
+        (lambda J, g: (J, g * np.nan), "wrong differs .* by nan"),
+        (lambda J, g: (J, g[:-1]), r"wrong gives shape \(8,\) instead of \(9,\)"),
+    ],
+)
+def test_a_wrong_peer_is_refused(change, message):
+    def wrong(case):
+        contender = exact(case)
+        return contender._replace(read=lambda returned: change(*contender.read(returned)))
+
+    with pytest.raises(WrongResult, match=message):
+        suite.run(with_peers(wrong=wrong), options(peers=None))
+
+
+def test_the_result_is_compared_before_the_next_call_overwrites_it():
+    memory = np.zeros(2)
+    started = suite.start(lambda: Contender(lambda: memory, (), lambda found: (found,)))
+    memory += 1
+    check("itself", started.result, (np.zeros(2),), "float64")
+
+
+def test_missing_packages_are_named():
+    found = suite.run(with_peers(absent="no_such_package"), options(peers=None))
+    assert found["missing"] == {"absent": "no_such_package"}
+    assert found["results"][0]["peers"] == {}
+
+
+def test_slow_peers_are_measured_on_demand():
+    peers = Peers()
+    peers.add("quick", "numpy")(exact)
+    peers.add("slow", "numpy", slow=True)(exact)
+    for changes, expected in (
+        ({"peers": None}, {"quick"}),
+        ({"peers": None, "slow": True}, {"quick", "slow"}),
+        ({"peers": ["slow"]}, {"slow"}),
+        ({"peers": []}, set()),
+    ):
+        assert suite._installed(peers, options(**changes), {}).keys() == expected
+
+
+def test_skipped_peers_are_named_with_the_reason():
+    def skipped(case):
+        raise suite.Skipped("too large")
+
+    (row,) = suite.run(with_peers(skipped=skipped), options(peers=None))["results"]
+    assert row["skipped"] == {"skipped": "too large"}
+
+
+def test_a_target_that_falls_back_to_another_is_not_measured(monkeypatch):
+    made = gradient.generated.objective(TINY, "numpy", order=1)
+    made.target = "another"
+    monkeypatch.setattr("lagrangenet.Routines.objective", lambda self, X, Y: made)
+    with pytest.raises(suite.Skipped, match="another"):
+        gradient.contender(TINY, "numpy")
+    assert suite.run(gradient.SUITE, options())["results"] == []
+
+
+def test_the_softmax_of_one_output_is_not_measured(capsys):
+    assert suite.run(gradient.SUITE, options(activations=["softmax"]))["results"] == []
+    assert "softmax of one output" in capsys.readouterr().err
+
+
+# -- its parts -------------------------------------------------------------------------------------
+
+
+def test_a_call_gets_its_arguments():
+    calls = []
+    contender = Contender(lambda *arguments: calls.append(arguments), (1, 2), lambda _: ())
+    seconds = measure({"one": contender}, rounds=3, threads=1, shortest=1e-6)
+    assert seconds["one"] > 0
+    assert set(calls) == {(1, 2)}
+
+
+def test_the_floor_has_three_products_per_layer_but_the_first(monkeypatch):
+    shapes = []
+    monkeypatch.setattr(np, "matmul", lambda left, right, out: shapes.append(out.shape))
+    gemms(TINY, Products(1, 1, 0), Products(1, 1, 1)).function()
+    assert shapes == [(4, 2), (2, 2), (4, 1), (1, 2), (4, 2)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_parameters_as_a_vector(dtype):
+    tiny = case(WORKLOADS["tiny"], dtype, "softmax")
+    flat = packed(tiny.theta)
+    assert flat.dtype == tiny.X.dtype == tiny.Y.dtype == dtype
+    for (W, b), (V, c) in zip(tiny.theta, unpacked(flat, (2, 2, 1)), strict=True):
+        assert (W == V).all()
+        assert (b == c).all()
+
+
+def test_the_table_shows_the_best_target_of_each_case():
+    shared = {
+        "workload": "tiny",
+        "dtype": "float64",
+        "threads": 1,
+        "activation": "tanh",
+        "peers": {"fast": 2.0, "slow": 8.0},
+        "floor_us": 1.0,
+        "skipped": {},
+        "peers_first_call_s": {},
+    }
+    rows = [suite.row(shared, "numpy", 4.0, 0.1), suite.row(shared, "c", 0.5, 1.5)]
+    means = table.geometric_means(rows)
+    assert means["numpy"] == {"cases": 1, "ratio": 2.0, "floor_ratio": 4.0}
+    assert means["best"] == means["c"] == {"cases": 1, "ratio": 0.25, "floor_ratio": 0.5}
+    # The geometric mean of a quarter and four is one.
+    other = suite.row(shared | {"dtype": "float32"}, "c", 8.0, 1.5)
+    assert table.geometric_means([*rows, other])["best"]["ratio"] == 1
+    figures = {"results": rows, "missing": {"jax": "jax"}, "geometric_mean": means}
+    lines = table.markdown(figures).splitlines()
+    cells = [
+        "tiny",
+        "float64",
+        "1",
+        "tanh",
+        "0.5 µs",
+        "c",
+        "fast",
+        "2 µs",
+        "0.25",
+        "0.50",
+        "1.50 s",
+    ]
+    assert lines[2] == f"| {' | '.join(cells)} |"
+    assert lines[-1] == "- not installed: jax (jax)"
+
+
+def test_durations_have_three_digits():
+    assert [table.duration(us) for us in (0.2345, 99.94, 123.4, 1500.0, 262345.0)] == [
+        "0.234 µs",
+        "99.9 µs",
+        "123 µs",
+        "1.5 ms",
+        "262 ms",
+    ]
+
+
+def test_idle_time_is_read_from_the_counters_of_the_cores():
+    text = "cpu 9 9 9 9 9 9 9 9 9 9\ncpu0 10 0 5 80 5 0 0 0 7 7\ncpu1 1 1 1 1 1 1 1 1 0 0\nintr 5"
+    assert _ticks(text) == {0: (100, 85), 1: (8, 2)}
