@@ -91,6 +91,7 @@ SQUARE = "(−a)² = a²"
 BATCH = "X and Y have the same number of rows"
 SHIFT = "what is subtracted from every exponent is added again"
 RATIO = "a factor of numerator and denominator cancels"
+LAST = "the last axis of two is axis 1"
 TINY = "max(z, 2e-308) instead of max(z, 0)"
 SIGN = "x = σ(z) > 0 exactly where z > 0"
 AT_ZERO = "both branches are equal at z = 0"
@@ -127,12 +128,18 @@ EQUIVALENT: dict[str, dict[str, list[str]]] = {
     },
     "iris": {
         SHIFT: [
-            "logsumexp: m = z.max(axis=1, keepdims=True) → m = 1.000000001 * z.max(axis=1, keepdims=True)",
-            "logsumexp: m = z.max(axis=1, keepdims=True) → m = np.float32(z.max(axis=1, keepdims=True))",
+            "logsumexp: m = z.max(axis=-1, keepdims=True) → m = 1.000000001 * z.max(axis=-1, keepdims=True)",
+            "logsumexp: m = z.max(axis=-1, keepdims=True) → m = np.float32(z.max(axis=-1, keepdims=True))",
         ],
         RATIO: [
-            "softmax: e = np.exp(z - z.max(axis=1, keepdims=True)) → e = -np.exp(z - z.max(axis=1, keepdims=True))",
-            "softmax: e = np.exp(z - z.max(axis=1, keepdims=True)) → e = 1.000000001 * np.exp(z - z.max(axis=1, keepdims=True))",
+            "softmax: e = np.exp(z - z.max(axis=-1, keepdims=True)) → e = -np.exp(z - z.max(axis=-1, keepdims=True))",
+            "softmax: e = np.exp(z - z.max(axis=-1, keepdims=True)) → e = 1.000000001 * np.exp(z - z.max(axis=-1, keepdims=True))",
+        ],
+        LAST: [
+            "logsumexp: m = z.max(axis=-1, keepdims=True) → m = z.max(axis=1, keepdims=True)",
+            "logsumexp: return np.log(np.exp(z - m).sum(axis=-1, keepdims=True)) + m → return np.log(np.exp(z - m).sum(axis=1, keepdims=True)) + m",
+            "softmax: e = np.exp(z - z.max(axis=-1, keepdims=True)) → e = np.exp(z - z.max(axis=1, keepdims=True))",
+            "softmax: return e / e.sum(axis=-1, keepdims=True) → return e / e.sum(axis=1, keepdims=True)",
         ],
         TINY: [
             "forward: X1 = relu(Z1) → X1 = positive(Z1)",
