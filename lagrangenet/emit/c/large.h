@@ -11,14 +11,33 @@ static NOINLINE void gather(const T *x, int rows, int most, int n, T *packed)
             memcpy(packed + (size_t)i * most + (size_t)q * STEP, x + (size_t)q * STRIDE + i, STEP * sizeof(T));
 }
 
+/* four samples of four components */
+INLINE void turn_four(const T *x, T *turned)
+{
+    const Four a = *(const Four *)x, b = *(const Four *)(x + STRIDE);
+    const Four c = *(const Four *)(x + 2 * STRIDE), d = *(const Four *)(x + 3 * STRIDE);
+    const Four s = __builtin_shufflevector(a, b, 0, 4, 1, 5), t = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const Four u = __builtin_shufflevector(c, d, 0, 4, 1, 5), v = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(Four *)turned = __builtin_shufflevector(s, u, 0, 1, 4, 5);
+    *(Four *)(turned + COLUMN_BLOCK) = __builtin_shufflevector(s, u, 2, 3, 6, 7);
+    *(Four *)(turned + 2 * COLUMN_BLOCK) = __builtin_shufflevector(t, v, 0, 1, 4, 5);
+    *(Four *)(turned + 3 * COLUMN_BLOCK) = __builtin_shufflevector(t, v, 2, 3, 6, 7);
+}
+
 /* x with its components next to each other, in blocks of columns: those of all samples, then the next */
 static NOINLINE void turn(const T *x, int columns, int n, T *turned)
 {
-    for (int q0 = 0; q0 < columns; q0 += COLUMN_BLOCK, turned += (size_t)COLUMN_BLOCK * n)
-        for (int i0 = 0; i0 < n; i0 += 8)
-            for (int q = q0; q < columns && q < q0 + COLUMN_BLOCK; q++)
-                for (int i = i0; i < i0 + 8 && i < n; i++)
-                    turned[(size_t)i * COLUMN_BLOCK + q - q0] = x[(size_t)q * STRIDE + i];
+    for (int q0 = 0; q0 < columns; q0 += COLUMN_BLOCK, turned += (size_t)COLUMN_BLOCK * n) {
+        const int end = columns < q0 + COLUMN_BLOCK ? columns : q0 + COLUMN_BLOCK;
+        for (int i = 0; i < n; i += 4) {
+            int q = q0;
+            for (; q + 4 <= end; q += 4)
+                turn_four(x + (size_t)q * STRIDE + i, turned + (size_t)i * COLUMN_BLOCK + q - q0);
+            for (; q < end; q++)
+                for (int j = i; j < i + 4; j++)
+                    turned[(size_t)j * COLUMN_BLOCK + q - q0] = x[(size_t)q * STRIDE + j];
+        }
+    }
 }
 
 INLINE void outer_block(const int height, int from, int to, int fresh, int columns, T sign, const T *u,

@@ -235,7 +235,7 @@ class _File:
             "{",
             "    const int padded = (samples + STEP - 1) / STEP * STEP;",
             "    (void)direction, (void)g, (void)sums, (void)y, (void)first;",
-            *["    T *const spare = work + WORK;"] * bool(self.spare),
+            *["    T *const spare = work + WORK;", "    (void)spare;"] * bool(self.spare),
             *(f"    {line}" for line in self.tile(plan)),
             "}",
             "",

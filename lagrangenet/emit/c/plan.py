@@ -22,8 +22,8 @@ from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.tensor import Ref
 
 #: Bytes of the data of one tile, and numbers of samples in a tile.
-TILE_BYTES = 40_000
-TILE_LEAST, TILE_MOST = 64, 512
+TILE_BYTES = 120_000
+TILE_LEAST, TILE_MOST = 128, 512
 #: BLAS is worth its call for a matrix with so many weights, both sides at least so long.
 BLAS_WEIGHTS, BLAS_SIDE = 2048, 24
 #: Samples times parameters from which threads are worth waking.

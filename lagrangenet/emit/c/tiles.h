@@ -1,5 +1,5 @@
 /* A routine for all samples: tile after tile, on THREADS threads, their sums added in a fixed order. */
-#define NOINLINE __attribute__((noinline))
+#define NOINLINE __attribute__((noinline, unused))
 #define WORK ((size_t)COMPONENTS * STRIDE)
 #define SUMS (SPARE + (SUMS_IN_LANES ? (size_t)PARAMETERS * LANES : THREADS > 1 ? PARAMETERS : 0) + 15)
 #define EACH ((WORK + SUMS) / 16 * 16)
