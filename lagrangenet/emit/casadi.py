@@ -15,11 +15,11 @@ from typing import ClassVar
 from lagrangenet.emit.expressions import ATOM, NUMPY, UNIT, Piece
 from lagrangenet.emit.layout import names_read, python_name
 from lagrangenet.emit.lines import commented, definition
-from lagrangenet.emit.targets import TARGETS, Target
+from lagrangenet.emit.targets import TARGETS, Cost, Target
 from lagrangenet.emit.whole import WholePrinter, whole
 from lagrangenet.errors import DerivationError
 from lagrangenet.problem import Problem
-from lagrangenet.routines.ir import STATES, Argument, Assign, Program, Routine
+from lagrangenet.routines.ir import STATES, THETA, Argument, Assign, Program, Routine
 from lagrangenet.routines.shapes import Shapes
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
@@ -47,6 +47,9 @@ _DEFINITIONS = {
     "plain": '''def plain(column):
     """A column of numbers as NumPy's vector."""
     return column.full().ravel()''',
+    "matrix": '''def matrix(column, width):
+    """A column as a matrix, row by row."""
+    return ca.reshape(column, width, column.shape[0] // width).T''',
     "rows": '''def rows(matrix):
     """The rows of a matrix, one after the other, as a column."""
     return ca.vec(matrix.T)''',
@@ -73,11 +76,12 @@ class CasadiPrinter(WholePrinter):
     decorators = ("@compiled",)
     imports = ("import functools\n", "import casadi as ca")
     reserved = frozenset({"functools", "ca", "nlp", *_DEFINITIONS})
+    layout = tuple(line.replace("(n_k,)", "(1, n_k)") for line in WholePrinter.layout)
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem)
         self.shapes = Shapes(problem)
-        self.defined_besides = {"compiled", "native", "plain", "rows"}
+        self.defined_besides = {"compiled", "native", "plain", "matrix", "rows"}
         self.parents: list[Node] = []
 
     def packages(self) -> list[str]:
@@ -140,9 +144,21 @@ class CasadiPrinter(WholePrinter):
         if node.op == "max":
             self.defined_besides.add("top")
             return f"top({code})"
+        row = len(node.arg.axes) == 1 and node.arg.axes != (l.i,)
         for position in node.over:
-            code = f"ca.sum{position + 1}({code})"
+            code = f"ca.sum{2 if row else position + 1}({code})"
         return code
+
+    def _matmul(self, node: t.MatMul) -> Piece:
+        """A product; a vector over components is a row, and so is a result that is one."""
+        code, level = super()._matmul(node)
+        if len(node.right.axes) == 1 and node.right.axes != (l.i,):
+            code = f"{code}.T"
+        return (
+            (code, level)
+            if node.axes in {(), (l.i,)} or len(node.axes) == 2
+            else (f"({code}).T", ATOM)
+        )
 
     # -- routines ------------------------------------------------------------------------------
 
@@ -173,32 +189,29 @@ class CasadiPrinter(WholePrinter):
         """A function that states the problem whose solution a routine computes."""
         lines = [line for line in routine.body if line.target.name in STATES]
         rest = [line for line in routine.body if line.target.name not in STATES]
-        states = ", ".join(python_name(line.target) for line in lines)
-        used = names_read(routine)
-        symbols = [
-            f'theta = ca.MX.sym("theta", {self.problem.size})',
-            f'X = ca.MX.sym("X", M, {self.problem.inputs})',
-            f'Y = ca.MX.sym("Y", M, {self.problem.widths[-1]})',
-            *self.unpacked(Argument("theta", ("W", "b")), used),
-            *(line for line in self.scalars(routine, used) if not line.startswith("M =")),
-            *(
-                f'{name} = ca.MX.sym("{name}", M, {self.shapes.of(line.target)[1]})'
-                for line in lines
-                for name in [python_name(line.target)]
-            ),
-        ]
+        problem, used, at, states = self.problem, names_read(routine), 0, []
+        for line in lines:
+            width = self.shapes.of(line.target)[1]
+            place = f"{problem.size + at * l.M} : {problem.size + (at + width) * l.M}"
+            states.append(f"{python_name(line.target)} = matrix(x[{place}], {width})")
+            at += width
+        inputs, outputs = problem.inputs, problem.widths[-1]
         body = [
-            *symbols,
+            f'x = ca.MX.sym("x", {problem.size + at * l.M})',
+            f'p = ca.MX.sym("p", {(inputs + outputs) * l.M})',
+            f"theta = x[0:{problem.size}]",
+            *self.unpacked(Argument("theta", THETA), used),
+            f"X = matrix(p[0 : {inputs * l.M}], {inputs})",
+            f"Y = matrix(p[{inputs * l.M} : {(inputs + outputs) * l.M}], {outputs})",
+            *(line for line in self.scalars(routine, used) if not line.startswith("M =")),
+            *states,
             "g = []",
             *(text for line in lines for text in self.constraint(line)),
             *(text for line in rest for text in self.assign(line)),
-            f"x = ca.vertcat(theta, *map(rows, [{states}]))",
-            "p = ca.vertcat(rows(X), rows(Y))",
             'return {"x": x, "p": p, "f": J, "g": ca.vertcat(*map(rows, g))}',
         ]
         summary = (
-            "The problem for ca.nlpsol: minimize f over x = (theta, states) subject to g = 0, for"
-            " data p = (X, Y)."
+            "min f(x, p) s.t. g(x, p) = 0 with x = (theta, states) and p = (X, Y), for ca.nlpsol."
         )
         return definition("nlp", "M", summary, body)
 
@@ -226,4 +239,6 @@ def emit(program: Program) -> str:
     return f"{whole(program, printer)}\n\n{printer.nlp(program.routine('value'))}\n"
 
 
-TARGETS.add(Target("casadi", "CasADi, with the NLP", emit, package="casadi", extra="oracles"))
+_COST = Cost(call=15e-6, line=2e-6, flop=1 / 3e9)
+_SUMMARY = "CasADi, and the constrained problem for its solvers"
+TARGETS.add(Target("casadi", _SUMMARY, emit, package="casadi", extra="oracles", cost=_COST))

@@ -16,9 +16,9 @@ from lagrangenet.emit.layout import python_name
 from lagrangenet.errors import DerivationError
 from lagrangenet.functions import ACTIVATIONS
 from lagrangenet.functions import base as f
+from lagrangenet.routines.passes.expand import SPECIAL
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
-from lagrangenet.symbolic.stable import log_softplus
 from lagrangenet.symbolic.tensor import Node
 
 #: How tightly a piece of source binds.
@@ -38,16 +38,6 @@ SCIPY = frozenset({"erf", "erfc", "ndtr"})
 RELATIONS = frozenset({">", ">=", "<", "<="})
 #: An axis of length one, which a reduction keeps.
 UNIT = sp.Symbol("unit")
-#: What the module itself defines if it needs it: the expression in Z and z, and a summary.
-SPECIAL = {
-    "logsumexp": (
-        f.Top(f.Z[f.r], f.r)
-        + sp.log(sp.Sum(sp.exp(f.Z[f.r] - f.Top(f.Z[f.r], f.r)), (f.r, 1, f.n))),
-        "log sum_r exp(z_r) of every row, as a column",
-    ),
-    "log_softplus": (log_softplus.stable(), "log(log(1 + exp(z))), without underflow"),
-    "positive": (None, "x, where what underflowed to 0 becomes the smallest normal number"),
-}
 
 
 class Printer:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
-import sympy as sp
-
-from lagrangenet.emit.expressions import ATOM, SPECIAL, UNIT, Printer
+from lagrangenet.emit.expressions import ATOM, UNIT, Printer
 from lagrangenet.emit.lines import definition
 from lagrangenet.functions import ACTIVATIONS
-from lagrangenet.functions import base as f
+from lagrangenet.routines.passes.expand import SPECIAL, at_state
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.contraction import contract
@@ -40,13 +38,14 @@ def _helper(name: str, beside: Printer) -> str:
         summary = entry.summary
         parameters = ", ".join(["z", *sorted(entry.parameters)])
         axes = (l.i, l.p)
-    node = contract(_at_state(expr), axes)
+    node = contract(at_state(expr), axes)
     if name == "logsumexp":  # what has no component axis is a column
         node = node.map(lambda one: replace(one, axes=(l.i, UNIT)) if one.axes == (l.i,) else one)
     printer = beside.beside()
     printer.override = {"Z": "z"}
     code = printer.code(node)
-    body = list(_shared(printer, node, code))
+    statements, code = shared(printer, node, code)
+    body = [*statements, f"return {code}"]
     return _defined(printer, printer.title(name), parameters, summary, body)
 
 
@@ -58,27 +57,20 @@ def _defined(
     )
 
 
-def _at_state(expr: sp.Expr) -> sp.Expr:
-    """The expression of an entry at the array Z^k, so that it can be contracted."""
-    swapped = expr.replace(
-        lambda e: isinstance(e, sp.Indexed) and e.base == f.Z,
-        lambda e: l.Z[l.k, l.i, l.p if e.indices[0] == f.p else e.indices[0]],
-    )
-    return swapped.xreplace({f.z: l.Z[l.k, l.i, l.p], f.n: l.n(l.k)})
-
-
-def _shared(printer: Printer, node: Node, code: str) -> Iterator[str]:
-    """Statements that compute ``code``, with what occurs twice computed once."""
+def shared(printer: Printer, node: Node, code: str) -> tuple[list[str], str]:
+    """Statements that compute what occurs twice in ``code``, and what is left of it."""
     nodes = list(node.walk())
-    parts = {printer.code(n) for n in nodes if isinstance(n, t.Call | t.Reduced)}
+    written = (printer.write(n) for n in nodes if isinstance(n, t.Call | t.Reduced))
+    parts = {part for part, level in written if level == ATOM}
     columns = (n for n in nodes if isinstance(n, t.Reduced) and n.axes == (l.i,))
     parts |= {printer.column(n, printer.code(n), ATOM) for n in columns}
     taken: set[str] = set()
+    statements = []
     for part in sorted(parts, key=lambda part: (-len(part), part)):
         if code.count(part) > 1:
             letter = "e" if "exp" in part else "m"
             name = letter if letter not in taken else f"{letter}{len(taken) + 1}"
             taken.add(name)
             code = code.replace(part, name)
-            yield f"{name} = {part}"
-    yield f"return {code}"
+            statements.append(f"{name} = {part}")
+    return statements, code

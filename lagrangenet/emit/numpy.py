@@ -10,13 +10,14 @@ import textwrap
 from copy import copy
 from typing import ClassVar
 
-from lagrangenet.emit.expressions import SPECIAL, Printer
+from lagrangenet.emit.expressions import Printer
 from lagrangenet.emit.helpers import helper_functions
 from lagrangenet.emit.layout import WIDTH, names_read, python_name, returning, unpacking
 from lagrangenet.emit.lines import commented, definition
 from lagrangenet.errors import DerivationError
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import Argument, Assign, Program, Routine
+from lagrangenet.routines.passes.expand import SPECIAL
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
 

@@ -8,7 +8,7 @@ gradient and products with its Hessian, from flat parameters and data to numbers
 
 where theta, direction, gradients and products are flat vectors (W^1, b^1, ..., W^N, b^N), row by row.
 If arrays are not NumPy's, ``native(array)`` and ``plain(array)`` convert them. If the module defines
-``workspace(M)``, every routine takes such a workspace and an array for its result as two more
+``workspace(M, dtype)``, every routine takes such a workspace and an array for its result as two more
 arguments, and allocates nothing.
 """
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from lagrangenet.emit.expressions import ATOM, NUMPY, SCIPY, Piece, constant
-from lagrangenet.emit.targets import TARGETS, Target
+from lagrangenet.emit.targets import TARGETS, Cost, Target
 from lagrangenet.emit.whole import WholePrinter, whole
 from lagrangenet.routines.ir import Program
 from lagrangenet.symbolic import tensor as t
@@ -99,6 +99,6 @@ def emit(program: Program) -> str:
     return whole(program, TorchPrinter(program.problem))
 
 
-TARGETS.add(
-    Target("torch", "PyTorch, on a GPU if there is one", emit, package="torch", extra="torch")
-)
+_COST = Cost(call=20e-6, line=3e-6)  # without a GPU
+_SUMMARY = "PyTorch, on a GPU if there is one"
+TARGETS.add(Target("torch", _SUMMARY, emit, package="torch", extra="torch", cost=_COST))

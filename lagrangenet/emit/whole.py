@@ -6,6 +6,7 @@ The lines are those of the readable module of :mod:`.numpy`; what no result depe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from lagrangenet.emit.layout import NAMES, python_name
 from lagrangenet.emit.numpy import ModulePrinter, module
@@ -14,7 +15,19 @@ from lagrangenet.routines.ir import Argument, Program, Routine
 
 
 class WholePrinter(ModulePrinter):
-    """Routines whose parameters, directions and results are flat vectors."""
+    """Routines whose parameters, directions and results are flat vectors.
+
+    Attributes
+    ----------
+    layout : tuple of str
+        What the header says of the layout of arrays.
+    """
+
+    layout: ClassVar[tuple[str, ...]] = (
+        "Rows are samples: X is (M, n_0), Zk, Xk, muk, lamk are (M, n_k), Wk is (n_k, n_{k-1}), bk",
+        "is (n_k,). theta, directions and results are flat, (W1, b1, W2, ...), row by row. Each line is",
+        "labelled with the stationarity condition of L that it came from:",
+    )
 
     def unpacked(self, argument: Argument, used: set[str]) -> list[str]:
         """``W1 = theta[0:6].reshape(3, 2)`` for what is used."""
@@ -80,14 +93,7 @@ def emit(program: Program) -> str:
 
 def whole(program: Program, printer: WholePrinter) -> str:
     """A module of a linked program in the language of a printer."""
-    return module(program, printer, _LAYOUT)
+    return module(program, printer, list(printer.layout))
 
-
-#: What the header says of the layout.
-_LAYOUT = [
-    "Rows are samples: X is (M, n_0), Zk, Xk, muk, lamk are (M, n_k), Wk is (n_k, n_{k-1}), bk",
-    "is (n_k,). theta, directions and results are flat, (W1, b1, W2, ...), row by row. Each line is",
-    "labelled with the stationarity condition of L that it came from:",
-]
 
 TARGETS.add(Target("numpy", "readable NumPy; runs everywhere", emit))

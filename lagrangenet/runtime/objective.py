@@ -5,12 +5,14 @@ The data are checked and laid out once; after that a call costs what the generat
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
-from lagrangenet.errors import DataError
+from lagrangenet.errors import DataError, DerivationError
 from lagrangenet.runtime.arrays import Array
 from lagrangenet.runtime.loaded import first_order
 
@@ -31,27 +33,35 @@ class Engine(Protocol):
 
 
 class ModuleEngine:
-    """The routines of a Python module, by the contract of :mod:`lagrangenet.emit.targets`."""
+    """The routines of a Python module, by the contract of :mod:`lagrangenet.emit.targets`.
+
+    The data are copied. Threads may call at once: each has a workspace of its own, if there is one.
+    """
 
     def __init__(self, functions: Mapping[str, Callable[..., Any]], X: Array, Y: Array) -> None:
         self.functions = functions
         self.names = frozenset(functions)
         self.native = functions.get("native", _same)
         self.plain = functions.get("plain", _same)
-        self.work = functions["workspace"](len(X), X.dtype) if "workspace" in functions else None
-        # As NumPy's own arrays lie in memory, so that no call has to copy them.
-        self.data = tuple(self.native(np.ascontiguousarray(array)) for array in (X, Y))
+        self.data = tuple(self.native(np.array(array, order="C")) for array in (X, Y))
+        self._workspace: _Workspace | None = None
+        if "workspace" in functions:
+            self._workspace = _Workspace(partial(functions["workspace"], len(X), X.dtype))
 
     def value(self, theta: Array) -> float:
         """J."""
-        more = () if self.work is None else (self.work, None)
+        more = () if self._workspace is None else (self._workspace.arrays, None)
         return float(self.functions["value"](self.native(theta), *self.data, *more))
 
     def value_and_grad(self, theta: Array, out: Array) -> float:
         """J; its gradient goes into ``out``."""
+        if "value_and_grad" not in self.names:
+            raise DerivationError(
+                "J of this problem has no gradient; objective.value gives J alone"
+            )
         function = self.functions["value_and_grad"]
-        if self.work is not None:
-            return float(function(theta, *self.data, self.work, out))
+        if self._workspace is not None:
+            return float(function(theta, *self.data, self._workspace.arrays, out))
         value, gradient = function(self.native(theta), *self.data)
         out[...] = self.plain(gradient)
         return float(value)
@@ -59,11 +69,18 @@ class ModuleEngine:
     def product(self, name: str, theta: Array, direction: Array, out: Array) -> None:
         """The product called ``name`` goes into ``out``."""
         function = self.functions[name]
-        if self.work is not None:
-            function(theta, *self.data, direction, self.work, out)
+        if self._workspace is not None:
+            function(theta, *self.data, direction, self._workspace.arrays, out)
         else:
             found = function(self.native(theta), *self.data, self.native(direction))
             out[...] = self.plain(found)
+
+
+class _Workspace(threading.local):
+    """The arrays of the thread that asks."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.arrays = make()
 
 
 def _same(array: Array) -> Array:

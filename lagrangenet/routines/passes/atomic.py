@@ -1,8 +1,9 @@
 """Lines of one operation each: what a target computes that has statements and no expressions.
 
 Activations are written out, sums and products have two operands, and every intermediate array has a
-name: ``t`` with a number, or ``mask`` if it holds conditions. An array over samples alone is a column.
-What is computed twice and costs a function call is computed once. The values are those of the routine.
+name: ``t`` with a number, or ``mask`` if it holds conditions. An array over samples alone is a column;
+a row or a column is repeated to the shape of the whole before an operation. What is computed twice
+and costs a function call is computed once. The values are those of the routine.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ from lagrangenet.symbolic.tensor import Node, Ref
 
 #: Names of intermediate arrays: of numbers, and of conditions.
 TEMPORARY, CONDITION = "t", "mask"
+#: The function that repeats a row or a column until it has the shape of its second argument.
+REPEAT = t.Fn("repeat")
 RELATIONS = frozenset({">", ">=", "<", "<="})
 #: Functions that are as cheap as a product.
-_CHEAP = frozenset({"where", "abs", "sign", "maximum", "minimum", "zeros_like", "positive"})
+_CHEAP = frozenset(
+    {"where", "abs", "sign", "maximum", "minimum", "zeros_like", "positive", REPEAT.name}
+)
 
 
 def atomic(routine: Routine) -> Routine:
@@ -39,7 +44,7 @@ def atomic(routine: Routine) -> Routine:
     >>> from lagrangenet.symbolic.derivation import derive
     >>> routine = link(lower(derive(chain([2, 3, 1])))).routine("value")
     >>> [f"{line.target.name}{line.target.layer}" for line in atomic(routine).body]
-    ['t1', 'Z1', 'X1', 't2', 'Z2', 'X2', 't3', 't4', 'JNone']
+    ['t1', 't2', 'Z1', 'X1', 't3', 't4', 'Z2', 'X2', 't5', 't6', 'JNone']
     """
     lines = _Lines()
     for line in routine.body:
@@ -56,7 +61,7 @@ class _Lines:
     def add(self, line: Assign) -> None:
         """Append the operations of a line."""
         self.line = line
-        value = line.value.map(_uniform).map(_binary)
+        value = line.value.map(_uniform).map(_binary).map(_repeated)
         if isinstance(value, Ref) or not value.axes:
             self.emit(line.target, self.inside(value))
         else:
@@ -119,6 +124,8 @@ def _uniform(node: Node) -> Node:
     if isinstance(node, t.MatMul) and min(len(node.left.axes), len(node.right.axes)) < 2:
         pair = tuple(n.arg if isinstance(n, t.Transposed) else n for n in (node.left, node.right))
         return t.Reduced(node.axes, t.Product(_union(pair), pair))
+    if isinstance(node, t.Call) and node.fn.name == "abs":
+        return replace(node, args=tuple(map(t.unsigned, node.args)))
     found = expanded(node)
     return node if found is node else found.map(_uniform)
 
@@ -134,6 +141,8 @@ def _union(nodes: Sequence[Node]) -> t.Axes:
 
 def _binary(node: Node) -> Node:
     """Sums and products of several as operations of two, in the order in which Python has them."""
+    if isinstance(node, t.Product | t.Total | t.Power):
+        node = replace(node, axes=_union(node.children))  # what holds numbers alone is a number
     if not node.axes:
         return node
     if isinstance(node, t.Product):
@@ -159,3 +168,30 @@ def _add(a: Node, b: Node) -> Node:
 
 def _subtract(a: Node, b: Node) -> Node:
     return t.Total(_union((a, b)), (a,), (b,))
+
+
+# -- one shape -------------------------------------------------------------------------------------
+
+
+def _repeated(node: Node) -> Node:
+    """A componentwise operation whose operands have its shape; a case distinction needs it not."""
+
+    def whole(one: Node) -> Node:
+        if len(one.axes) in {0, len(node.axes)}:
+            return one
+        like = next((n for n in node.children if n.axes == node.axes), None)
+        if like is None:
+            raise DerivationError(f"no operand of {type(node).__name__} has the axes {node.axes}")
+        return t.Call(node.axes, REPEAT, (one, like))
+
+    if isinstance(node, t.Product):
+        return replace(
+            node,
+            factors=tuple(map(whole, node.factors)),
+            divisors=tuple(map(whole, node.divisors)),
+        )
+    if isinstance(node, t.Total):
+        return replace(node, plus=tuple(map(whole, node.plus)), minus=tuple(map(whole, node.minus)))
+    if isinstance(node, t.Call) and node.fn.name != "where":
+        return replace(node, args=tuple(map(whole, node.args)))
+    return node

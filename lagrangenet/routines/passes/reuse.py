@@ -15,7 +15,7 @@ from itertools import count
 import sympy as sp
 
 from lagrangenet.routines.ir import Assign, Routine
-from lagrangenet.routines.passes.atomic import CONDITION, RELATIONS
+from lagrangenet.routines.passes.atomic import CONDITION, RELATIONS, REPEAT, TEMPORARY
 from lagrangenet.routines.passes.live import Key, key
 from lagrangenet.routines.shapes import Shape, Shapes
 from lagrangenet.symbolic import language as l
@@ -38,8 +38,8 @@ def reuse(routine: Routine, shapes: Shapes) -> dict[Key, Memory]:
 
     Examples
     --------
-    z^1 is dead when x^1 = tanh(z^1) is known, and so is the product W^1 x^0 after b^1 is added; x^2
-    needs memory of another shape:
+    One piece of memory holds the product W^1 x^0 (t1), then z^1, then x^1 = tanh(z^1). b^1 has to be
+    repeated beside it (t2):
 
     >>> from lagrangenet.problem import chain
     >>> from lagrangenet.routines.lower import lower
@@ -50,13 +50,15 @@ def reuse(routine: Routine, shapes: Shapes) -> dict[Key, Memory]:
     >>> routine = atomic(link(lower(derive(problem))).routine("value"))
     >>> for (name, layer), memory in reuse(routine, Shapes(problem)).items():
     ...     print(f"{name}{layer}", memory.shape, memory.index)
-    t4 (M, 1) 0
-    t3 (M, 1) 0
+    t6 (M, 1) 0
+    t5 (M, 1) 0
     Z2 (M, 1) 0
-    t2 (M, 1) 0
+    t3 (M, 1) 0
+    t4 (M, 1) 1
     X1 (M, 3) 0
     Z1 (M, 3) 0
     t1 (M, 3) 0
+    t2 (M, 3) 1
     """
     return _Reuse(routine, shapes).found
 
@@ -72,7 +74,7 @@ class _Reuse:
         for line in routine.body:  # shapes of what is read are known before what is made of it
             if isinstance(line.value, Ref) and not self._result(line.target):
                 self.owner[key(line.target)] = self._own(line.value)
-            if line.target.axes:
+            if line.target.name in {TEMPORARY, CONDITION}:
                 self.shapes.declare(line.target, self.shapes.of(line.value))
         for line in reversed(routine.body):
             self._place(line)
@@ -140,5 +142,6 @@ def in_place(line: Assign, here: Callable[[Ref], bool]) -> bool:
     value = line.value
     if isinstance(value, t.Call) and value.fn.name == "where":
         return not any(isinstance(node, Ref) and here(node) for node in value.args[:2])
-    componentwise = isinstance(value, t.Product | t.Total | t.Power | t.Call)
-    return componentwise and not (isinstance(value, t.Call) and value.fn.name in RELATIONS)
+    if isinstance(value, t.Call):
+        return value.fn.name not in RELATIONS | {REPEAT.name}
+    return isinstance(value, t.Product | t.Total | t.Power)
