@@ -34,8 +34,9 @@ AT_A_KINK = 1e-10
 HOPELESS = 1e-2
 #: SLSQP runs again from its own end point if need be; iterations of each run.
 RUNS, ITERATIONS = 2, 700
-#: Networks with kinks often stop at one; up to this many times more starting points are tried.
-KINKED_TRIES = 2
+#: Where no run converges, up to this many times more starting points are tried: networks with kinks
+#: often stop at one, and a valley may be too flat.
+TRIES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +109,7 @@ def solve(
     seed : int
         The first start; the next ones are ``seed + 1``, ...
     starts : int
-        Starting points. A network with kinks gets up to twice as many, until one of them
-        converges away from the kinks.
+        Starting points; up to twice as many, until one of the solutions converges away from kinks.
     near : Solution, optional
         Start close to this one instead, on its side of every kink: trust-constr shrinks its
         region to nothing at the first kink that it meets.
@@ -140,9 +140,8 @@ def solve(
     if method not in METHODS:
         raise ProblemError(f"no method {method!r}; known: {', '.join(METHODS)}")
     space = FullSpace(instance)
-    tries = starts if instance.problem.smooth else KINKED_TRIES * starts
     found: list[Solution] = []
-    for start in range(seed, seed + tries):
+    for start in range(seed, seed + TRIES * starts):
         v = (
             space.start(start)
             if near is None
