@@ -62,12 +62,12 @@ class CompiledEngine:
         )
         self.into = self.value_and_grad = native.into
         self.value = native.value
-        self._native = native
-        self.names = frozenset(n for n in dir(native) if n.endswith("product"))
+        self._products = {n: getattr(native, n) for n in dir(native) if n.endswith("product")}
+        self.names = frozenset(self._products)
 
     def product(self, name: str, theta: Array, direction: Array, out: Array) -> None:
         """The product called ``name`` goes into ``out``."""
-        getattr(self._native, name)(theta, direction, out)
+        self._products[name](theta, direction, out)
 
 
 def fastest(

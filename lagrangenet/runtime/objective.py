@@ -122,7 +122,10 @@ class Objective:
         return self._engine.value_and_grad(self._plain(theta, "theta"), self._plain(out, "out"))
 
     def hessp(self, theta: Any, p: Any, out: Array | None = None) -> Array:
-        """∇²J p, for ``scipy.optimize.minimize(..., hessp=objective.hessp)``."""
+        """∇²J p, for ``scipy.optimize.minimize(..., hessp=objective.hessp)``.
+
+        It is written into ``out``, if that is given; then nothing is converted, as in ``into``.
+        """
         return self._product("hessian_product", theta, p, out)
 
     def gauss_newtonp(self, theta: Any, p: Any, out: Array | None = None) -> Array:
@@ -132,9 +135,15 @@ class Objective:
     def _product(self, name: str, theta: Any, p: Any, out: Array | None) -> Array:
         if name not in self._engine.names:
             raise first_order(name)
-        found = np.empty(self.size, self.dtype) if out is None else self._plain(out, "out")
-        self._engine.product(name, self._vector(theta, "theta"), self._vector(p, "p"), found)
-        return found
+        if out is None:
+            found = np.empty(self.size, self.dtype)
+            self._engine.product(name, self._vector(theta, "theta"), self._vector(p, "p"), found)
+            return found
+        if not hasattr(self._engine, "into"):
+            theta, p = self._plain(theta, "theta"), self._plain(p, "p")
+            self._plain(out, "out")
+        self._engine.product(name, theta, p, out)
+        return out
 
     def _vector(self, value: Any, name: str) -> Array:
         array = np.ascontiguousarray(value)
