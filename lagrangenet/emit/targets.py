@@ -91,6 +91,10 @@ class Targets(Mapping[str, Target]):
         self._targets[target.name] = target
         return target
 
+    def remove(self, name: str) -> None:
+        """Take a target out again, as an experiment or a test does with its own."""
+        del self._targets[self[name].name]
+
     def __getitem__(self, name: str) -> Target:
         try:
             return self._targets[name]
