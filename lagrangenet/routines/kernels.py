@@ -192,8 +192,8 @@ class _Builder:
     # -- arrays --------------------------------------------------------------------------------
 
     def _uniform(self, node: Node) -> Node:
-        """Functions written out, and arrays over samples with the axes i, p."""
-        node = expanded(node)
+        """Functions written out, sums of sums as one, arrays over samples with the axes i, p."""
+        node = _one_sum(expanded(node))
         if isinstance(node, Ref) and l.i in node.axes:
             self._width(node)
             node = self.known.get(key(node), node)
@@ -331,6 +331,18 @@ class _Builder:
         left = product.left.arg if isinstance(product.left, t.Transposed) else product.left
         arrays = [a if isinstance(a, Ref) else self._stored(a) for a in (left, product.right)]
         self.tile.append(Outer(target, self.note, sign, *arrays))
+
+
+def _one_sum(node: Node) -> Node:
+    """Σ_p c_p Σ_i f_ip as Σ_ip c_p f_ip; any other node as it is."""
+    if not isinstance(node, t.Reduced) or not isinstance(node.arg, t.Product) or node.op != "sum":
+        return node
+    inner = [n for n in node.arg.factors if isinstance(n, t.Reduced) and l.i in n.arg.axes]
+    if l.i in node.arg.axes or len(inner) != 1 or inner[0].op != "sum":
+        return node
+    rest = [n for n in node.arg.factors if n is not inner[0]]
+    whole = t.product([*rest, inner[0].arg], [*node.arg.divisors], inner[0].arg.axes)
+    return replace(node, arg=whole)
 
 
 def _costly(node: Node) -> bool:

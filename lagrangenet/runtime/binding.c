@@ -72,6 +72,7 @@ static int expect(Py_ssize_t given, Py_ssize_t wanted)
     return 0;
 }
 
+#ifdef HAS_GRADIENT
 static PyObject *objective_into(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
 {
     Objective *const self = (Objective *)object;
@@ -89,6 +90,8 @@ static PyObject *objective_into(PyObject *object, PyObject *const *arguments, Py
     end(self, work);
     return PyFloat_FromDouble(J);
 }
+
+#endif
 
 static PyObject *objective_value(PyObject *object, PyObject *argument)
 {
@@ -176,7 +179,9 @@ static void objective_dealloc(PyObject *object)
 }
 
 static PyMethodDef methods[] = {
+#ifdef HAS_GRADIENT
     {"into", (PyCFunction)(void *)objective_into, METH_FASTCALL, NULL},
+#endif
     {"value", objective_value, METH_O, NULL},
 #ifdef HAS_PRODUCTS
     {"hessian_product", (PyCFunction)(void *)hessian_product, METH_FASTCALL, NULL},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from lagrangenet.errors import DataError, DerivationError
 from lagrangenet.runtime.checks import LABEL_TOLERANCE
@@ -31,6 +31,11 @@ class Loaded:
         if name not in self._functions:
             raise first_order(name)
         return self._functions[name]
+
+
+def no_gradient(*_: Any) -> NoReturn:
+    """Stands for the gradient of a J that has jumps."""
+    raise DerivationError("J of this problem has no gradient; objective.value gives J alone")
 
 
 def first_order(name: str) -> DerivationError:

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lagrangenet.errors import DataError, DerivationError
+from lagrangenet.errors import DataError
 from lagrangenet.runtime.arrays import Array
-from lagrangenet.runtime.loaded import first_order
+from lagrangenet.runtime.loaded import first_order, no_gradient
 
 
 class Engine(Protocol):
@@ -55,11 +55,7 @@ class ModuleEngine:
 
     def value_and_grad(self, theta: Array, out: Array) -> float:
         """J; its gradient goes into ``out``."""
-        if "value_and_grad" not in self.names:
-            raise DerivationError(
-                "J of this problem has no gradient; objective.value gives J alone"
-            )
-        function = self.functions["value_and_grad"]
+        function: Callable[..., Any] = self.functions.get("value_and_grad", no_gradient)
         if self._workspace is not None:
             return float(function(theta, *self.data, self._workspace.arrays, out))
         value, gradient = function(self.native(theta), *self.data)

@@ -210,6 +210,7 @@ class _File:
             f"#define THREADS {self.threads}",
             f"#define SPARE ((size_t){self.spare} * TILE)",
             f"#define BLOCK_ROWS {self.blocks.rows}",
+            *(["#define HAS_GRADIENT"] if "value_and_grad" in self.plans else []),
             *(["#define HAS_PRODUCTS"] if "hessian_product" in self.plans else []),
         ]
         if self.problem.class_weights:
