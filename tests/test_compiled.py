@@ -234,7 +234,7 @@ def test_wrong_numbers_of_arguments_and_wrong_data_are_refused():
     for arguments in ((), (point.theta,), (point.theta,) * 3):
         with pytest.raises(TypeError, match=f"expected 2 arguments, got {len(arguments)}"):
             engine.into(*arguments)
-    kind = type(engine._native)
+    kind = type(engine.into.__self__)
     for X, Y in (
         (point.X[:4], point.Y),
         (point.X, point.Y[:, [0, 0]]),

@@ -70,7 +70,7 @@ def test_the_other_sign_would_be_noticed(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_too_few_iterations_do_not_converge(method):
-    (solution,) = solve(xor("tanh"), method, starts=1, maxiter=3)
+    solution, *_ = solve(xor("tanh"), method, starts=1, maxiter=3)
     assert not solution.converged
     assert solution.optimality > OPTIMAL
     assert "not converged" in str(solution)
@@ -97,7 +97,7 @@ def test_progress_is_reported():
 
 
 def test_solutions_are_frozen():
-    (solution,) = solve(xor("tanh"), "slsqp", starts=1, maxiter=3)
+    solution, *_ = solve(xor("tanh"), "slsqp", starts=1, maxiter=3)
     with pytest.raises(FrozenInstanceError):
         solution.converged = True
 

@@ -272,7 +272,7 @@ class Writer:
                 arguments.pointer(step.target, True)
                 target = own.pointer(step.target, True)
                 body.append(f"store({target} + at, {expressions.value(step.target)});")
-        unused = "(void)at, (void)p, (void)i;"
+        unused = "(void)c, (void)at, (void)p, (void)i;"
         text = f"INLINE void {{name}}(V c, size_t at, int p, int i{own.parameters})\n"
         text += "\n".join(["{", *(f"    {line}" for line in [unused, *body]), "}"])
         passed = "".join(f", {arguments.inside[place]}" for place in own.inside)
