@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from lagrangenet.emit import TARGETS, Target
 from lagrangenet.routines.ir import Program
-from lagrangenet.runtime.compiled import NotCompiled, find_compiler
 
 AUTO = "auto"
 
@@ -68,6 +67,8 @@ def _missing(target: Target) -> str:
     if package := target.missing():
         return f'{package} is not installed: pip install "lagrangenet[{target.extra}]"'
     if target.language == "c":
+        from lagrangenet.runtime.compiled import NotCompiled, find_compiler
+
         try:
             find_compiler()
         except NotCompiled as reason:

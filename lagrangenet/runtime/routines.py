@@ -15,7 +15,7 @@ from typing import Any, cast, overload
 import numpy as np
 
 from lagrangenet.emit import TARGETS
-from lagrangenet.emit.c.module import header
+from lagrangenet.emit.c import header
 from lagrangenet.emit.numpy import emit
 from lagrangenet.errors import DerivationError
 from lagrangenet.problem import Problem
@@ -25,7 +25,6 @@ from lagrangenet.routines.passes.link import link
 from lagrangenet.runtime.arrays import Array, Layers, Theta, generator, packed, step_size
 from lagrangenet.runtime.checks import Checks
 from lagrangenet.runtime.choose import AUTO, estimates, explained
-from lagrangenet.runtime.compiled import NotCompiled, fastest, vector_bytes
 from lagrangenet.runtime.graphs import GraphRoutines, generate_graph
 from lagrangenet.runtime.guards import guarded
 from lagrangenet.runtime.kkt import KKT, ChainLayout, assemble
@@ -333,6 +332,8 @@ class Routines(Checks, Loaded):
         """The chosen target with these data, or NumPy where C cannot be compiled."""
         target, source = TARGETS[self.chosen(len(X))], self.linked_source(len(X))
         if target.language == "c":
+            from lagrangenet.runtime.compiled import NotCompiled, fastest
+
             try:
                 sources = [source, self.linked_source(len(X), blas=True)]
                 return fastest(sources, X, Y, self.problem.size, self.threads), target.name
@@ -360,6 +361,8 @@ class Routines(Checks, Loaded):
         """
         target = TARGETS[self.chosen(samples)]
         if target.language == "c":
+            from lagrangenet.runtime.compiled import vector_bytes
+
             return target.emit(
                 self._linked, self.dtype, samples, self.threads, vector_bytes(), blas
             )
