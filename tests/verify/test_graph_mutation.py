@@ -57,11 +57,11 @@ def _recurrence() -> Graph:
 
 
 def _window() -> Graph:
-    """A strided window, a maximum, a gate with the state before it."""
+    """Strided windows that overlap, a maximum, a gate with the state before it."""
     return Graph(
         {"x0": (2, 6)},
         [
-            Constraint("x1", "conv1d", "x0", O=2, R=2, stride=2, pad=1),
+            Constraint("x1", "conv1d", "x0", O=2, R=3, stride=2, pad=1),
             Constraint("x2", "max_pool1d", "x1", stride=1),
             Constraint("x3", "flatten", "x2"),
             Constraint("x4", "softmax", "x3"),
