@@ -336,7 +336,7 @@ def test_a_defect_ends_with_status_3_and_a_traceback(run, monkeypatch):
     def broken(*_, **__):
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("lagrangenet.cli.verify_problem", broken)
+    monkeypatch.setattr("lagrangenet.cli.verify.verify_problem", broken)
     status, out, err = run("verify", "--dataset", "xor")
     assert (status, out) == (3, "")
     assert "Traceback (most recent call last)" in err

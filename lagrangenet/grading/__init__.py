@@ -1,0 +1,1 @@
+"""Homework, verified: submissions in, verdicts and named mistakes out."""

@@ -1,0 +1,1 @@
+"""Training as constrained optimization: one ``minimize``, many methods, each result certified."""
