@@ -7,9 +7,9 @@ to standard output, progress to standard error and only on a terminal.
 import pkgutil
 from importlib import import_module
 
-from lagrangenet.cli.app import main
+from lagrangenet.cli.application import app, main
 
 for _found in pkgutil.iter_modules(__path__):
     import_module(f"{__name__}.{_found.name}")
 
-__all__ = ["main"]
+__all__ = ["app", "main"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from lagrangenet.cli.app import app
+from lagrangenet.cli.application import app
 from lagrangenet.errors import DataError
 
 

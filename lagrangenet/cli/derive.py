@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lagrangenet.cli.app import STATUS, app
+from lagrangenet.cli.application import STATUS, app
 from lagrangenet.cli.options import (
     Activation,
     Layers,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lagrangenet.cli.app import STATUS, app
+from lagrangenet.cli.application import STATUS, app
 from lagrangenet.cli.options import (
     Activation,
     Code,
