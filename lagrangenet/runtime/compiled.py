@@ -39,7 +39,7 @@ FLAGS = (
     "-shared",
     "-fPIC",
 )
-#: Forks of this process compute on one thread: those that OpenMP has started do not come along.
+#: Forks of this process compute on one thread: those that code has started do not come along.
 _PROCESS = os.getpid()
 #: Calls of each candidate in a race.
 RACES = 5
@@ -105,7 +105,7 @@ def fastest(
 @cache
 def _module(source: str, dtype: str, threads: int) -> Any:
     """The extension module of a C file; one for all objectives with the same source."""
-    module = _load(source, ("-fopenmp",) * (threads > 1))
+    module = _load(source, ("-pthread",) * (threads > 1))
     module.configure(DataError, _gemm(dtype), _PROCESS)
     return module
 

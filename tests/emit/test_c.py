@@ -158,7 +158,7 @@ _EACH = list(itertools.product(DTYPES, (1, 3, 17, 300), (1, 2)))
 )
 def test_no_warnings(name, dtype, samples, threads, order, compiler, tmp_path):
     source = text(NAMED[name], samples, dtype, threads, order)
-    more = ("-fopenmp",) * (threads > 1)
+    more = ("-pthread",) * (threads > 1)
     assert warnings(compiler, source, tmp_path, *more) == ""
 
 
@@ -170,7 +170,7 @@ def test_no_warnings_for_the_whole_bank(name, compiler, tmp_path):
     turn = sorted(ALL).index(name)
     dtype, samples, threads = _EACH[turn % len(_EACH)]
     source = text(ALL[name], samples, dtype, threads, 1 + turn // 3 % 2)
-    assert warnings(compiler, source, tmp_path, *("-fopenmp",) * (threads > 1)) == ""
+    assert warnings(compiler, source, tmp_path, *("-pthread",) * (threads > 1)) == ""
 
 
 @needs_compiler
@@ -180,7 +180,7 @@ def test_no_warnings_for_the_whole_bank(name, compiler, tmp_path):
 def test_no_warnings_for_any_number_of_samples(dtype, samples, threads, compiler, tmp_path):
     for name, order in itertools.product(("xor", "classes", "wide"), (1, 2)):
         source = text(NAMED[name], samples, dtype, threads, order)
-        assert warnings(compiler, source, tmp_path, *("-fopenmp",) * (threads > 1)) == ""
+        assert warnings(compiler, source, tmp_path, *("-pthread",) * (threads > 1)) == ""
 
 
 # -- values ----------------------------------------------------------------------------------------
@@ -481,7 +481,7 @@ def test_nothing_outside_the_arrays_is_touched(name, tmp_path):
         source = text(NAMED[name], samples, dtype, threads, vector=vector, blas=blas)
         (tmp_path / "model.c").write_text(source, encoding="utf-8")
         flags = ["-std=gnu11", "-O1", "-march=native", "-Wno-psabi", *_SANITIZED]
-        flags += ["-fopenmp"] * (threads > 1)
+        flags += ["-pthread"] * (threads > 1)
         run(COMPILERS[0], *flags, tmp_path / "driver.c", "-o", tmp_path / "driver", "-lm")
         run(tmp_path / "driver")
 

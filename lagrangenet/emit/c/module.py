@@ -63,7 +63,7 @@ def emit(
     samples : int
         The number of samples that tiles are chosen for.
     threads : int
-        How many share the tiles, by OpenMP.
+        How many share the tiles, with threads of their own.
     vector : {16, 32, 64}
         Bytes of a vector register of the machine.
     blas : bool
@@ -169,6 +169,8 @@ class _File:
             for name in ("vector.h", "tiles.h", "calls.h")
         )
         parts = [self.head(), vectors, self.constants(), tiles]
+        if self.threads > 1:
+            parts.insert(3, (files(__package__) / "pool.h").read_text(encoding="utf-8"))
         if self.spare:
             parts.append((files(__package__) / "large.h").read_text(encoding="utf-8"))
         parts += [*self.functions.source(), *routines, calls]
