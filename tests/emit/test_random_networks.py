@@ -5,15 +5,17 @@ below the smallest normal number. At the first every result is within ``TOLERANC
 ‖found − expected‖₂ / ‖expected‖₂. At the others some problems are ill-conditioned: sin(1e4) loses
 four digits to the rounding of its argument, and 1 − x² all of them where x = tanh(z) is almost 1.
 There a result is also right that is no farther from the reference than this is from itself, if
-parameters, data and states are rounded once more (``NEIGHBOURS`` times at random, with the machine
-precision of the type): what is nearer cannot be told from rounding. Nor can numbers below the
-smallest normal one.
+parameters, data, states and the values of functions are rounded once more (``NEIGHBOURS`` times at
+random, with the machine precision of the type): what is nearer cannot be told from rounding. Nor can
+numbers below the smallest normal one.
 
 A target that compiles for seconds gets its 2,000 networks as fewer architectures with more
 parameters and data each (``ARCHITECTURES``); the text of Numba's code is run for all 2,000 too.
 """
 
 import dataclasses
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,6 +57,28 @@ def points(problem, samples, dtype, seed):
 def results(point, perturb):
     """J, gradient and products in double precision, from numbers that are perturbed."""
     code = stages(point.problem)
+    with rounded_functions(loading._executed(code.source), perturb):
+        return _results(point, code, perturb)
+
+
+@contextmanager
+def rounded_functions(module, perturb):
+    """The module of the stages with NumPy's and SciPy's functions rounded once more."""
+
+    def rounded(function):
+        return lambda *arguments, **options: perturb(function(*arguments, **options))
+
+    kept = dict(module)
+    functions = {n: rounded(f) for n, f in vars(np).items() if isinstance(f, np.ufunc)}
+    module["np"] = SimpleNamespace(**(vars(np) | functions))
+    module.update({n: rounded(f) for n, f in kept.items() if isinstance(f, np.ufunc)})
+    try:
+        yield
+    finally:
+        module.update(kept)
+
+
+def _results(point, code, perturb):
     run = code._functions
     theta, p, X, Y = (a.astype("float64") for a in (point.theta, point.p, point.X, point.Y))
     theta, along, X = code.unpack(perturb(theta)), code.unpack(p), perturb(X)
