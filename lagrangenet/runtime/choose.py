@@ -73,8 +73,13 @@ def amounts(program: Program, samples: int, dtype: str) -> Amounts:
 
 
 def _seconds(target: Target, program: Program, samples: int, dtype: str) -> float:
-    found = amounts(program, samples, dtype)
-    return sum(getattr(target.cost, name) * amount for name, amount in found._asdict().items())
+    cost, found = target.cost, amounts(program, samples, dtype)
+    return (
+        cost.call * found.call
+        + cost.line * found.line
+        + cost.value * found.value
+        + cost.flop * found.flop
+    )
 
 
 def _missing(target: Target) -> str:
