@@ -8,9 +8,11 @@ pointer to a BLAS, if one is handed over.
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from importlib.resources import files
 from math import prod
 
+from lagrangenet.emit.c import one
 from lagrangenet.emit.c.expressions import Expressions
 from lagrangenet.emit.c.loops import NARROW, WIDE, Functions, Writer, chunk_of, chunked, is_large
 from lagrangenet.emit.c.plan import (
@@ -134,6 +136,9 @@ class _File:
         size = 8 if dtype == "float64" else 4
         self.blocks = WIDE if vector == 64 else NARROW
         self.shape = shape(samples, dtype, (widest + own) * size, self.blas, self.threads, vector)
+        self.one = one.lanes(self.problem, samples, vector // size)
+        if self.one:
+            self.shape = replace(self.shape, lanes=max(self.one, 16 // size), across=True)
         weights = self.problem.size * self.shape.lanes * size
         self.lanes = (
             self.shape.tiles > 2 * self.threads and not self.blas and weights <= LANES_BYTES
@@ -171,6 +176,8 @@ class _File:
         parts = [self.head(), vectors, self.constants(), tiles]
         if self.threads > 1:
             parts.insert(3, (files(__package__) / "pool.h").read_text(encoding="utf-8"))
+        if self.one:
+            parts.append((files(__package__) / "one.h").read_text(encoding="utf-8"))
         if self.spare:
             parts.append((files(__package__) / "large.h").read_text(encoding="utf-8"))
         parts += [*self.functions.source(), *routines, calls]
@@ -234,12 +241,9 @@ class _File:
         after = [line for step in plan.kernels.after for line in self.after(step)]
         return "\n".join([
             f"/* {plan.kernels.routine.summary} */",
-            f"static void tile_{name}({_TILE})",
+            f"{'INLINE' if self.one else 'static'} void tile_{name}({_TILE})",
             "{",
-            "    const int padded = (samples + STEP - 1) / STEP * STEP;",
-            "    (void)direction, (void)g, (void)sums, (void)y, (void)first;",
-            *["    T *const spare = work + WORK;", "    (void)spare;"] * bool(self.spare),
-            *(f"    {line}" for line in self.tile(plan)),
+            *(f"    {line}" for line in (self.sample(plan) if self.one else self.tile(plan))),
             "}",
             "",
             signature(name, "T"),
@@ -270,12 +274,24 @@ class _File:
         place = plan.places[(array.name, array.layer)]
         return f"work + (size_t){place} * STRIDE" if place else "work"
 
+    def sample(self, plan: Plan) -> list[str]:
+        """The lines for one sample; what its arrays hold is in variables."""
+        unused = (
+            "(void)direction, (void)work, (void)g, (void)sums, (void)y, (void)samples, (void)first;"
+        )
+        writer = one.OneSample(plan.kernels, self.problem, lambda array: self.address(plan, array))
+        return [unused, *writer.lines()]
+
     def tile(self, plan: Plan) -> list[str]:
         """The calls for one tile, each after the equation that it came from."""
         writer = Writer(
             plan, self.shape, self.blocks, self.functions, lambda array: self.address(plan, array)
         )
-        lines: list[str] = []
+        lines = [
+            "const int padded = (samples + STEP - 1) / STEP * STEP;",
+            "(void)direction, (void)g, (void)sums, (void)y, (void)first;",
+            *["T *const spare = work + WORK;", "(void)spare;"] * bool(self.spare),
+        ]
         cleared: set[Ref] = set()
         begun: set[Ref] = set()
         for position, group in enumerate(plan.groups):

@@ -30,10 +30,14 @@ INLINE void add_lanes(T *g, size_t at, V sum, int first)
 /* a vector of an array that ends after count numbers; what is beyond counts as 0 */
 INLINE V some(const T *x, int count)
 {
-    V v = all(0);
     if (count >= LANES) return *(const Unaligned *)x;
+#if defined(INSTRUCTION) && defined(__AVX512VL__)
+    return INSTRUCTION(_maskz_loadu_)((1u << count) - 1, x);
+#else
+    V v = all(0);
     for (int j = 0; j < LANES; j++) v[j] = j < count ? x[j] : 0;
     return v;
+#endif
 }
 
 INLINE void put(T *x, V v, int count)
@@ -41,8 +45,12 @@ INLINE void put(T *x, V v, int count)
     if (count >= LANES)
         *(Unaligned *)x = v;
     else
+#if defined(INSTRUCTION) && defined(__AVX512VL__)
+        INSTRUCTION(_mask_storeu_)(x, (1u << count) - 1, v);
+#else
         for (int j = 0; j < LANES; j++)
             if (j < count) x[j] = v[j];
+#endif
 }
 
 typedef void Tile(const T *theta, const T *x, const T *y, const T *direction, T *work, T *g, T *sums,

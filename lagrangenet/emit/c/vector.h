@@ -58,26 +58,24 @@ INLINE V v_least(V c, V x) { return (V){c[0] < x[0] ? c[0] : x[0]}; }
 INLINE V v_most(V c, V x) { return (V){c[0] > x[0] ? c[0] : x[0]}; }
 #elif (defined(__SSE2__) && VECTOR_BYTES == 16) || (defined(__AVX__) && VECTOR_BYTES == 32) || (defined(__AVX512F__) && VECTOR_BYTES == 64)
 #include <immintrin.h>
-/* Of two numbers the instruction returns the second if one is NaN. */
-#if VECTOR_BYTES == 64 && REAL_IS_DOUBLE
-INLINE V v_least(V c, V x) { return (V)_mm512_min_pd((__m512d)c, (__m512d)x); }
-INLINE V v_most(V c, V x) { return (V)_mm512_max_pd((__m512d)c, (__m512d)x); }
-#elif VECTOR_BYTES == 64
-INLINE V v_least(V c, V x) { return (V)_mm512_min_ps((__m512)c, (__m512)x); }
-INLINE V v_most(V c, V x) { return (V)_mm512_max_ps((__m512)c, (__m512)x); }
-#elif VECTOR_BYTES == 16 && REAL_IS_DOUBLE
-INLINE V v_least(V c, V x) { return (V)_mm_min_pd((__m128d)c, (__m128d)x); }
-INLINE V v_most(V c, V x) { return (V)_mm_max_pd((__m128d)c, (__m128d)x); }
-#elif VECTOR_BYTES == 16
-INLINE V v_least(V c, V x) { return (V)_mm_min_ps((__m128)c, (__m128)x); }
-INLINE V v_most(V c, V x) { return (V)_mm_max_ps((__m128)c, (__m128)x); }
-#elif REAL_IS_DOUBLE
-INLINE V v_least(V c, V x) { return (V)_mm256_min_pd((__m256d)c, (__m256d)x); }
-INLINE V v_most(V c, V x) { return (V)_mm256_max_pd((__m256d)c, (__m256d)x); }
+/* an instruction by its name without size and type, such as _min_ */
+#define JOINED(size, name, type) size##name##type
+#define INSTRUCTION_OF(size, name, type) JOINED(size, name, type)
+#if VECTOR_BYTES == 64
+#define REGISTER _mm512
+#elif VECTOR_BYTES == 32
+#define REGISTER _mm256
 #else
-INLINE V v_least(V c, V x) { return (V)_mm256_min_ps((__m256)c, (__m256)x); }
-INLINE V v_most(V c, V x) { return (V)_mm256_max_ps((__m256)c, (__m256)x); }
+#define REGISTER _mm
 #endif
+#if REAL_IS_DOUBLE
+#define INSTRUCTION(name) INSTRUCTION_OF(REGISTER, name, pd)
+#else
+#define INSTRUCTION(name) INSTRUCTION_OF(REGISTER, name, ps)
+#endif
+/* Of two numbers the instruction returns the second if one is NaN. */
+INLINE V v_least(V c, V x) { return INSTRUCTION(_min_)(c, x); }
+INLINE V v_most(V c, V x) { return INSTRUCTION(_max_)(c, x); }
 #else
 INLINE V v_least(V c, V x) { return v_where(x > c, c, x); }
 INLINE V v_most(V c, V x) { return v_where(x < c, c, x); }
