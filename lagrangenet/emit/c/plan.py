@@ -65,6 +65,11 @@ class Shape:
         return 1 if self.across else self.lanes * self.vectors
 
     @property
+    def in_registers(self) -> bool:
+        """Whether the batch is one register block."""
+        return self.samples <= self.step and self.tile == self.step
+
+    @property
     def tiles(self) -> int:
         """The number of tiles of the batch."""
         return -(-self.samples // self.tile)

@@ -53,6 +53,14 @@ INLINE void put(T *x, V v, int count)
 #endif
 }
 
+/* totals of as many vectors are added to a gradient */
+INLINE void add_totals(T *g, V *c, int count, int first)
+{
+    V sums = v_totals(c);
+    if (!first) sums += some(g, count);
+    put(g, sums, count);
+}
+
 typedef void Tile(const T *theta, const T *x, const T *y, const T *direction, T *work, T *g, T *sums,
                   int samples, int first);
 

@@ -104,6 +104,40 @@ INLINE T v_total(V x) {
 #endif
 }
 
+/* FOLDED(a, b, s) has sums of lanes of a that are s apart, next to those of b */
+#define LOW(j, s) (((j) & ~(s)) + ((j) & (s) ? LANES : 0))
+#define HIGH(j, s) (((j) | (s)) + ((j) & (s) ? LANES : 0))
+#define LIST2(f, j, s) f(j, s), f(j + 1, s)
+#define LIST4(f, j, s) LIST2(f, j, s), LIST2(f, j + 2, s)
+#define LIST8(f, j, s) LIST4(f, j, s), LIST4(f, j + 4, s)
+#define LIST16(f, j, s) LIST8(f, j, s), LIST8(f, j + 8, s)
+#if VECTOR_BYTES == 16 * REAL_BYTES
+#define LIST LIST16
+#elif VECTOR_BYTES == 8 * REAL_BYTES
+#define LIST LIST8
+#elif VECTOR_BYTES == 4 * REAL_BYTES
+#define LIST LIST4
+#else
+#define LIST LIST2
+#endif
+#define FOLDED(a, b, s)                                                                            \
+    (__builtin_shufflevector(a, b, LIST(LOW, 0, s)) + __builtin_shufflevector(a, b, LIST(HIGH, 0, s)))
+#define FOLD(s)                                                                                    \
+    _Pragma("GCC unroll 16") for (int j = 0; s < LANES && j < LANES; j += 2 * s)                   \
+        c[j] = FOLDED(c[j], c[(j + s) % LANES], s < LANES ? s : 0);
+
+/* lane j is the total of c[j]; c is used up */
+INLINE V v_totals(V *c)
+{
+#if !LANES_ARE_ONE
+    FOLD(1)
+    FOLD(2)
+    FOLD(4)
+    FOLD(8)
+#endif
+    return c[0];
+}
+
 #if VECTOR_BYTES >= 4 * REAL_BYTES
 typedef T Four __attribute__((vector_size(4 * sizeof(T)), may_alias, aligned(sizeof(T))));
 
