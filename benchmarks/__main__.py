@@ -1,4 +1,4 @@
-"""``python -m benchmarks {derivation,gradient,hessian} [--json] [--quick] ...``."""
+"""``python -m benchmarks {derivation,gradient,hessian,auto} [--json] [--quick] ...``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.peers import GRADIENTS, HESSIANS
 from benchmarks.timing import SHORTEST
@@ -17,6 +18,7 @@ SMALL = {"workload": ["tiny"], "dtype": ["float64"], "rounds": 2}
 FULL = {
     "gradient": {"workload": None, "dtype": None, "rounds": 15},
     "hessian": {"workload": ["medium", "deep"], "dtype": None, "rounds": 15},
+    "auto": {"workload": None, "dtype": None, "rounds": 7},
 }
 
 
@@ -25,6 +27,8 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if arguments.what == "derivation":
         _derivation(arguments)
+    elif arguments.what == "auto":
+        _auto(arguments)
     else:
         _comparison(arguments)
 
@@ -43,24 +47,34 @@ def _parser() -> argparse.ArgumentParser:
         ("hessian", "products with the Hessian, against other packages", HESSIANS),
     ):
         suite = suites.add_parser(name, parents=[common], help=text, description=text)
-        _add_comparison(suite, list(peers))
+        _add_cases(suite)
+        _several(suite, "--peers", "packages to compare with, or none", list(peers), nargs="*")
+        suite.add_argument("--all", action="store_true", help="also peers that compile for long")
+    text = 'all targets against the one that target="auto" takes'
+    auto = suites.add_parser("auto", parents=[common], help=text, description=text)
+    _add_cases(auto)
+    auto.add_argument(
+        "--fit", action="store_true", help="print the costs that these times give each target"
+    )
     return parser
 
 
-def _add_comparison(parser: argparse.ArgumentParser, peers: list[str]) -> None:
-    """The options of a comparison; those with several values can be given several times."""
+def _several(
+    parser: argparse.ArgumentParser, option: str, what: str, choices: Iterable[str], nargs: str
+) -> None:
+    """An option with several values, which can be given several times."""
+    text = f"{what}: {', '.join(choices)}"
+    parser.add_argument(
+        option, nargs=nargs, action="extend", choices=list(choices), metavar="NAME", help=text
+    )
 
-    def several(option: str, what: str, choices: Iterable[str], nargs: str = "+") -> None:
-        text = f"{what}: {', '.join(choices)}"
-        parser.add_argument(
-            option, nargs=nargs, action="extend", choices=list(choices), metavar="NAME", help=text
-        )
 
-    several("--workload", "networks", WORKLOADS)
-    several("--dtype", "floating types", DTYPES)
-    several("--activation", "of the hidden layers, or softmax after tanh", ACTIVATIONS)
-    several("--peers", "packages to compare with, or none", peers, nargs="*")
-    parser.add_argument("--all", action="store_true", help="also peers that compile for long")
+def _add_cases(parser: argparse.ArgumentParser) -> None:
+    """What is measured, and how often."""
+    _several(parser, "--workload", "networks", WORKLOADS, nargs="+")
+    _several(parser, "--dtype", "floating types", DTYPES, nargs="+")
+    several = "of the hidden layers, or softmax after tanh"
+    _several(parser, "--activation", several, ACTIVATIONS, nargs="+")
     parser.add_argument(
         "--targets", nargs="+", action="extend", metavar="NAME", help="of the generated code"
     )
@@ -74,7 +88,10 @@ def _add_comparison(parser: argparse.ArgumentParser, peers: list[str]) -> None:
     )
     parser.add_argument("--rounds", type=_positive, metavar="N", help="timings of each contender")
     parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="write results.json, table.md and plot.png there"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="write results.json, table.md and plot.png there; figures of earlier runs are kept",
     )
 
 
@@ -103,12 +120,40 @@ def _derivation(arguments: argparse.Namespace) -> None:
 
 
 def _comparison(arguments: argparse.Namespace) -> None:
+    from benchmarks import table
+
+    figures = _measured(arguments, arguments.what, arguments.peers, arguments.all)
+    figures["geometric_mean"] = table.geometric_means(figures["results"])
+    if arguments.output:
+        table.write(figures, arguments.output)
+    print(json.dumps(figures, indent=2) if arguments.json else table.markdown(figures))
+
+
+def _auto(arguments: argparse.Namespace) -> None:
+    from benchmarks import auto
+
+    figures = _measured(arguments, "gradient", [], False)
+    figures["choices"] = auto.choices(figures["results"])
+    if arguments.fit:
+        figures["costs"] = auto.costs(figures["results"])
+    if arguments.output:
+        auto.write(figures, arguments.output)
+    print(json.dumps(figures, indent=2) if arguments.json else auto.markdown(figures))
+
+
+def _measured(
+    arguments: argparse.Namespace, suite: str, peers: list[str] | None, slow: bool
+) -> dict[str, Any]:
+    """The figures of this run, joined to those of earlier ones."""
     from benchmarks import table, worker
     from benchmarks.environment import environment
     from benchmarks.suite import Options
 
     preset = SMALL if arguments.quick else FULL[arguments.what]
-    results, missing, processes = [], {}, {}
+    figures: dict[str, Any] = {"environment": environment() | {"processes": {}}}
+    figures |= {"results": [], "first_calls": [], "skipped": [], "missing": {}}
+    if arguments.output and (kept := arguments.output / "results.json").exists():
+        figures = table.joined(json.loads(kept.read_text()), figures)
     for threads in arguments.threads or [1]:
         options = Options(
             workloads=arguments.workload or preset["workload"] or list(WORKLOADS),
@@ -116,24 +161,16 @@ def _comparison(arguments: argparse.Namespace) -> None:
             activations=arguments.activation or ["tanh"],
             threads=threads,
             targets=arguments.targets,
-            peers=arguments.peers,
-            slow=arguments.all,
+            peers=peers,
+            slow=slow,
             rounds=arguments.rounds or preset["rounds"],
             shortest=SHORTEST / 10 if arguments.quick else SHORTEST,
         )
-        found = worker.run(arguments.what, options)
-        results += found["results"]
-        missing |= found["missing"]
-        processes[threads] = found["process"]
-    figures = {
-        "environment": environment() | {"processes": processes},
-        "results": results,
-        "missing": missing,
-        "geometric_mean": table.geometric_means(results),
-    }
-    if arguments.output:
-        table.write(figures, arguments.output)
-    print(json.dumps(figures, indent=2) if arguments.json else table.markdown(figures))
+        found = worker.run(suite, options)
+        processes = {str(threads): found.pop("process")}
+        found["environment"] = figures["environment"] | {"processes": processes}
+        figures = table.joined(figures, found)
+    return figures
 
 
 if __name__ == "__main__":

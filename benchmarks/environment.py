@@ -23,6 +23,8 @@ PACKAGES = (
     "casadi",
     "scikit-learn",
 )
+#: Prefixes of the variables that thread pools and BLAS read.
+LIBRARIES = ("GOMP_", "KMP_", "MKL_", "NUMBA_", "OMP_", "OPENBLAS_", "XLA_")
 
 
 def environment() -> dict[str, Any]:
@@ -35,7 +37,13 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "compiler": _compiler(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "variables": {name: os.environ[name] for name in sorted(os.environ) if _counts(name)},
     }
+
+
+def _counts(variable: str) -> bool:
+    """Whether a variable of the environment may change what a library does."""
+    return variable.startswith(LIBRARIES)
 
 
 def _version(package: str) -> str:

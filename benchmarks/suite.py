@@ -10,16 +10,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import generated
 from benchmarks.peers import Peers
-from benchmarks.timing import (
-    SHORTEST,
-    Contender,
-    Result,
-    Skipped,
-    Started,
-    check,
-    measure,
-    start,
-)
+from benchmarks.timing import SHORTEST, Contender, Skipped, Started, check, measure, start
 from benchmarks.workloads import WORKLOADS, Case, case
 from lagrangenet import DerivationError
 
@@ -32,6 +23,15 @@ class Suite(NamedTuple):
     order: int  # of the derivation
     peers: Peers
     floor: Callable[[Case], Contender]
+
+
+class Found(NamedTuple):
+    """What was measured, and what was not: one row for each case and target, or contender."""
+
+    results: list[dict[str, Any]]
+    first_calls: list[dict[str, Any]]
+    skipped: list[dict[str, Any]]
+    missing: dict[str, str]  # the package that a contender needs
 
 
 class Options(NamedTuple):
@@ -48,13 +48,32 @@ class Options(NamedTuple):
     shortest: float = SHORTEST
 
 
-def run(suite: Suite, options: Options) -> dict[str, Any]:
-    """``{"results": rows, "missing": {name: package}}``, by this process with its threads."""
+Starter = Callable[[Suite, Case, str, str], Started]
+
+
+def here(suite: Suite, case: Case, kind: str, name: str) -> Started:
+    """A contender in this process: a "target", a "peer", or the "floor"."""
+    if kind == "floor":
+        return start(partial(suite.floor, case), case.threads)
+    if kind == "peer":
+        import_module(suite.peers[name].package)
+        return start(partial(suite.peers[name].build, case), case.threads)
+    # Not part of a first call: the derivation is the same for every target and type.
+    generated.derived(case.workload, case.activation, suite.order)
+    generated.targets([name])
+    try:
+        return start(partial(suite.generated, case, name), case.threads)
+    except DerivationError as reason:
+        raise Skipped(str(reason)) from None
+
+
+def run(suite: Suite, options: Options, starter: Starter = here) -> dict[str, Any]:
+    """The fields of :class:`Found` as JSON, by a process with so many threads."""
     targets, missing = generated.targets(options.targets)
+    found = Found([], [], [], missing)
     if not targets:
-        return {"results": [], "missing": missing}
+        return found._asdict()
     peers = _installed(suite.peers, options, missing)
-    rows = []
     for name in options.workloads:
         for dtype in options.dtypes:
             for activation in options.activations:
@@ -63,8 +82,10 @@ def run(suite: Suite, options: Options) -> dict[str, Any]:
                     progress(f"{name}: skipped, the softmax of one output is the constant 1")
                     continue
                 measured = case(workload, dtype, activation, options.threads)
-                rows += _rows(suite, measured, targets, peers, options)
-    return {"results": rows, "missing": missing}
+                progress(f"{suite.name}: {measured.title}")
+                started = _started(suite, measured, targets, peers, starter, found)
+                _measure(measured, started, options, found)
+    return found._asdict()
 
 
 def progress(line: str) -> None:
@@ -88,80 +109,64 @@ def _installed(registry: Peers, options: Options, missing: dict[str, str]) -> Pe
     return chosen
 
 
-def _rows(
-    suite: Suite, case: Case, targets: list[str], peers: Peers, options: Options
-) -> list[dict[str, Any]]:
+def _started(
+    suite: Suite, case: Case, targets: list[str], peers: Peers, starter: Starter, found: Found
+) -> dict[tuple[str, str], Started]:
+    """All contenders after their first call, which has to give what that of the first one gave."""
+    started: dict[tuple[str, str], Started] = {}
+    wanted = [*(("target", name) for name in targets), *(("peer", name) for name in peers)]
+    for kind, name in wanted:
+        if kind == "peer" and not started:
+            break  # there is nothing to compare with
+        try:
+            one = starter(suite, case, kind, name)
+        except Skipped as reason:
+            found.skipped.append(named(case) | {kind: name, "reason": str(reason)})
+            progress(f"{kind} {name}: skipped, {reason}")
+            continue
+        first = next(iter(started.values()), one)
+        check(f"target {name}" if kind == "target" else name, one.result, first.result, case.dtype)
+        started[kind, name] = one
+        found.first_calls.append(named(case) | {kind: name, "seconds": round(one.seconds, 4)})
+    if started:
+        started["floor", ""] = starter(suite, case, "floor", "")
+    return started
+
+
+def _measure(
+    case: Case, started: dict[tuple[str, str], Started], options: Options, found: Found
+) -> None:
     """One row per target."""
-    progress(f"{suite.name}: {case.title}")
-    skipped: dict[str, str] = {}
-    ours = _start_targets(suite, case, targets, skipped)
-    if not ours:
-        return []
-    reference = next(iter(ours.values())).result
-    others = _start_peers(case, peers, reference, skipped)
-    contenders = {("target", name): started.contender for name, started in ours.items()}
-    contenders |= {("peer", name): started.contender for name, started in others.items()}
-    contenders["floor", ""] = suite.floor(case)
-    seconds = measure(contenders, options.rounds, case.threads, options.shortest)
+    timed = {name: one.timed for name, one in started.items()}
+    seconds = measure(timed, options.rounds, case.threads, options.shortest)
     us = {name: round(1e6 * each, 3) for name, each in seconds.items()}
-    shared = {
+    peers = {name: value for (kind, name), value in us.items() if kind == "peer"}
+    for (kind, name), value in us.items():
+        if kind == "target":
+            found.results.append(row(named(case), name, value, peers, us["floor", ""]))
+
+
+def named(case: Case) -> dict[str, Any]:
+    """What tells a case from others."""
+    return {
         "workload": case.workload.name,
         "dtype": case.dtype,
         "threads": case.threads,
         "activation": case.activation,
-        "peers": {name: us["peer", name] for name in others},
-        "skipped": skipped,
-        "floor_us": us["floor", ""],
-        "peers_first_call_s": {name: round(found.seconds, 4) for name, found in others.items()},
     }
-    return [row(shared, name, us["target", name], found.seconds) for name, found in ours.items()]
 
 
-def _start_targets(
-    suite: Suite, case: Case, targets: list[str], skipped: dict[str, str]
-) -> dict[str, Started]:
-    """The targets after their first call, which has to give what that of the first one gave."""
-    # Not part of a first call: the derivation is the same for every target and type.
-    generated.derived(case.workload, case.activation, suite.order)
-    started: dict[str, Started] = {}
-    for name in targets:
-        try:
-            found = start(partial(suite.generated, case, name))
-        except (DerivationError, Skipped) as reason:
-            skipped[f"target {name}"] = str(reason)
-            progress(f"target {name}: skipped, {reason}")
-            continue
-        reference = next(iter(started.values()), found).result
-        check(f"target {name}", found.result, reference, case.dtype)
-        started[name] = found
-    return started
-
-
-def _start_peers(
-    case: Case, peers: Peers, reference: Result, skipped: dict[str, str]
-) -> dict[str, Started]:
-    """The peers after their first call, which has to give what generated code gives."""
-    started: dict[str, Started] = {}
-    for name, peer in peers.items():
-        try:
-            found = start(partial(peer.build, case))
-        except Skipped as reason:
-            skipped[name] = str(reason)
-            continue
-        check(name, found.result, reference, case.dtype)
-        started[name] = found
-    return started
-
-
-def row(shared: dict[str, Any], target: str, us: float, first_call: float) -> dict[str, Any]:
+def row(
+    case: dict[str, Any], target: str, us: float, peers: dict[str, float], floor: float
+) -> dict[str, Any]:
     """What was found for one target; ratios above 1 mean that generated code is slower."""
-    peers, floor = shared["peers"], shared["floor_us"]
     best = min(peers, key=peers.__getitem__, default=None)
-    return shared | {
+    return case | {
         "target": target,
         "generated_us": us,
+        "peers": peers,
         "best_peer": best,
         "ratio": None if best is None else round(us / peers[best], 4),
+        "floor_us": floor,
         "floor_ratio": round(us / floor, 4),
-        "first_call_s": round(first_call, 4),
     }

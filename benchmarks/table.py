@@ -54,8 +54,11 @@ def duration(us: float) -> str:
 
 def markdown(figures: dict[str, Any]) -> str:
     """One line per case with the best target, then the means."""
+    first = {_key(row): row["seconds"] for row in figures["first_calls"]}
     lines = [_line(HEAD), _line("---" for _ in HEAD)]
-    lines += [_line(_cells(row)) for row in best(figures["results"])]
+    lines += [
+        _line([*_cells(row), f"{first[_key(row)]:.2f} s"]) for row in best(figures["results"])
+    ]
     lines.append("")
     for name, mean in figures["geometric_mean"].items():
         ratio, floor = _number(mean["ratio"]), _number(mean["floor_ratio"])
@@ -78,7 +81,6 @@ def _cells(row: Row) -> list[str]:
         duration(row["peers"][peer]) if peer else "–",
         _number(row["ratio"]),
         _number(row["floor_ratio"]),
-        f"{row['first_call_s']:.2f} s",
     ]
 
 
@@ -90,6 +92,27 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _key(row: Row) -> tuple[Any, ...]:
+    """The case and the contender of a row."""
+    return *(row[name] for name in CASE), row.get("target"), row.get("peer")
+
+
+def joined(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """All figures of two runs; what was measured again is taken from the second."""
+    same = [{**run["environment"], "processes": None} for run in (old, new)]
+    if same[0] != same[1]:
+        changed = ", ".join(name for name in same[1] if same[0].get(name) != same[1][name])
+        raise SystemExit(
+            f"python -m benchmarks: error: the figures there are of another environment ({changed})"
+        )
+    found = new | {"missing": old["missing"] | new["missing"]}
+    for name in ("results", "first_calls", "skipped"):
+        again = {_key(row): row for row in new[name]}
+        found[name] = [again.pop(_key(row), row) for row in old[name]] + [*again.values()]
+    processes = old["environment"]["processes"] | new["environment"]["processes"]
+    return found | {"environment": new["environment"] | {"processes": processes}}
+
+
 def write(figures: dict[str, Any], folder: Path) -> None:
     """``results.json``, ``table.md``, and ``plot.png`` if matplotlib is installed."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,8 +120,14 @@ def write(figures: dict[str, Any], folder: Path) -> None:
         plot(figures["results"], folder / "plot.png")
     except ImportError:
         figures["missing"]["plot.png"] = "matplotlib"
-    (folder / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(figures, folder)
     (folder / "table.md").write_text(markdown(figures) + "\n")
+
+
+def write_json(figures: dict[str, Any], folder: Path) -> None:
+    """``results.json``, which later runs are joined to."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
 
 
 def plot(rows: list[Row], path: Path) -> None:

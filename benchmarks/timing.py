@@ -1,12 +1,12 @@
-"""How a call is timed: all contenders in one process, in turn, so that a slow minute hits all."""
+"""How a call is timed: all contenders in turn, so that a slow minute hits all."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from timeit import Timer
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from benchmarks.workloads import Array
 SHORTEST = 2e-3  # seconds of one timing: the clock and a stray interrupt do not matter then
 LONGEST = 10.0  # seconds of all timings of one contender: those that take long get fewer rounds
 # OpenBLAS's idle threads spin for about 25 ms before they sleep, those of OpenMP for a few.
-SETTLE = 0.04
+SETTLE = 0.06
 TOLERANCE = {"float64": 1e-6, "float32": 1e-2}
 
 Result = tuple[Array, ...]
@@ -37,15 +37,44 @@ class Contender(NamedTuple):
     read: Callable[[Any], Result]
 
 
+class Timed(Protocol):
+    """Something that can be called and timed, here or in another process."""
+
+    def seconds(self, count: int) -> float:
+        """What so many calls take, after one that is not counted."""
+
+
+class Calls:
+    """Calls in this process.
+
+    On one core their time is what the process computes: the time of an idle machine, also where
+    others interrupt it. With more threads it is that on the wall.
+    """
+
+    def __init__(self, contender: Contender, threads: int) -> None:
+        # The plain call: ``partial`` or ``*arguments`` would cost 40 ns more. ``timeit`` turns
+        # garbage collection off.
+        self.contender = contender  # its ``read`` may keep memory alive that ``function`` uses
+        names = {f"a{k}": argument for k, argument in enumerate(contender.arguments)}
+        call = f"f({', '.join(names)})"
+        clock = time.perf_counter if threads > 1 else time.process_time
+        self._timer = Timer(call, timer=clock, globals={"f": contender.function, **names})
+
+    def seconds(self, count: int) -> float:
+        """What so many calls take, after one that is not counted."""
+        self._timer.timeit(1)  # the pool of the contender is woken
+        return self._timer.timeit(count)
+
+
 class Started(NamedTuple):
     """A contender after its first call."""
 
-    contender: Contender
+    timed: Timed
     seconds: float
     result: Result
 
 
-def start(build: Callable[[], Contender]) -> Started:
+def start(build: Callable[[], Contender], threads: int) -> Started:
     """Build a contender and call it once: with whatever it generates, traces and compiles."""
     begin = time.perf_counter()
     contender = build()
@@ -53,7 +82,7 @@ def start(build: Callable[[], Contender]) -> Started:
     seconds = time.perf_counter() - begin
     # A copy: the next call may write into the same memory.
     result = tuple(np.array(array, dtype=float) for array in contender.read(returned))
-    return Started(contender, seconds, result)
+    return Started(Calls(contender, threads), seconds, result)
 
 
 def check(name: str, result: Result, reference: Result, dtype: str) -> None:
@@ -67,42 +96,24 @@ def check(name: str, result: Result, reference: Result, dtype: str) -> None:
 
 
 def measure(
-    contenders: dict[str, Contender], rounds: int, threads: int, shortest: float = SHORTEST
-) -> dict[str, float]:
-    """Median seconds of one call of each.
-
-    On one core they are those that the process computes: the time of an idle machine, also where
-    others interrupt it. With more threads they are those on the wall.
-    """
-    settle, clock = (SETTLE, time.perf_counter) if threads > 1 else (0.0, time.process_time)
-    timers = {name: _timer(contender, clock) for name, contender in contenders.items()}
-    counts = {name: _count(timer, shortest) for name, timer in timers.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in timers}
+    contenders: Mapping[Any, Timed], rounds: int, threads: int, shortest: float = SHORTEST
+) -> dict[Any, float]:
+    """Median seconds of one call of each."""
+    settle = SETTLE if threads > 1 else 0.0
+    counts = {name: _count(timed, shortest) for name, timed in contenders.items()}
+    seconds: dict[Any, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
-        for name, timer in timers.items():
+        for name, timed in contenders.items():
             if counts[name] * sum(seconds[name]) > LONGEST:
                 continue
-            # The pool of the contender before goes to sleep, that of this one is woken.
-            time.sleep(settle)
-            timer.timeit(1)
-            seconds[name].append(timer.timeit(counts[name]) / counts[name])
+            time.sleep(settle)  # the pool of the contender before goes to sleep
+            seconds[name].append(timed.seconds(counts[name]) / counts[name])
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
-def _timer(contender: Contender, clock: Callable[[], float]) -> Timer:
-    """A timer of the plain call: ``partial`` or ``*arguments`` would cost 40 ns more.
-
-    ``timeit`` turns garbage collection off.
-    """
-    names = {f"a{k}": argument for k, argument in enumerate(contender.arguments)}
-    call = f"f({', '.join(names)})"
-    return Timer(call, timer=clock, globals={"f": contender.function, **names})
-
-
-def _count(timer: Timer, shortest: float) -> int:
+def _count(timed: Timed, shortest: float) -> int:
     """How many calls take long enough."""
-    timer.timeit(1)
     count = 1
-    while timer.timeit(count) < shortest:
+    while timed.seconds(count) < shortest:
         count *= 2
     return count

@@ -1,5 +1,7 @@
 """One process per number of threads: the pools of BLAS, OpenMP and XLA are sized once and for all.
 
+With more than one thread it has children, one for each contender (:mod:`.apart`).
+
 ``run`` starts ``python -m benchmarks.worker`` with its options as JSON on standard input; the last
 line that it prints is the result.
 """
@@ -66,19 +68,24 @@ def main() -> None:
     order = json.load(sys.stdin)
     busy = pin(order["options"]["threads"])
     # Only now: libraries count the cores when they are imported.
-    from benchmarks import gradient, hessian
-    from benchmarks.suite import Options, progress, run
+    from benchmarks.apart import Processes
+    from benchmarks.suite import Options, here, progress, run
+    from benchmarks.suites import SUITES
     from benchmarks.timing import WrongResult
     from lagrangenet import LagrangenetError
 
     if max(busy.values(), default=0) > CROWDED:
         progress(f"the cores are in use by others, do not trust the figures: {busy}")
-    suites = {module.SUITE.name: module.SUITE for module in (gradient, hessian)}
+    suite, options = SUITES[order["suite"]], Options(**order["options"])
     try:
-        found = run(suites[order["suite"]], Options(**order["options"]))
+        if options.threads > 1:
+            with Processes() as processes:
+                found = run(suite, options, processes)
+        else:
+            found = run(suite, options, here)
     except (WrongResult, LagrangenetError) as error:
         raise SystemExit(f"python -m benchmarks: error: {error}") from None
-    clock = "wall" if order["options"]["threads"] > 1 else "cpu"  # see timing.measure
+    clock = "wall" if options.threads > 1 else "cpu"  # see timing.Calls
     print(json.dumps(found | {"process": {"busy": busy, "clock": clock, "pools": _pools()}}))
 
 

@@ -8,18 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import gradient, hessian, suite, table
+from benchmarks import auto, gradient, hessian, suite, table
+from benchmarks.apart import Processes
 from benchmarks.cores import _ticks
 from benchmarks.derivation import Row, sentence
 from benchmarks.derivation import table as derivation_table
 from benchmarks.floor import Products, gemms
 from benchmarks.peers import Peers
 from benchmarks.suite import Options
-from benchmarks.timing import Contender, WrongResult, check, measure
+from benchmarks.timing import Calls, Contender, WrongResult, check, measure
 from benchmarks.workloads import ACTIVATIONS, DTYPES, WORKLOADS, case, packed, unpacked
 
 ROOT = Path(__file__).parent.parent
 TINY = case(WORKLOADS["tiny"], "float64", "tanh")
+CASE = {"workload": "tiny", "dtype": "float64", "threads": 1, "activation": "tanh"}
+#: What a row of the results has, and nothing else.
 KEYS = {
     "workload",
     "dtype",
@@ -32,9 +35,6 @@ KEYS = {
     "ratio",
     "floor_us",
     "floor_ratio",
-    "first_call_s",
-    "peers_first_call_s",
-    "skipped",
 }
 
 
@@ -63,6 +63,10 @@ def with_peers(**builds):
 def exact(case):
     """A peer that is right: generated code under another name."""
     return gradient.contender(case, "numpy")
+
+
+def exact_result(case):
+    return suite.start(lambda: exact(case), 1).result
 
 
 # -- derivation ------------------------------------------------------------------------------------
@@ -116,13 +120,77 @@ def test_gradient_as_json_and_as_files(tmp_path):
     assert (row["workload"], row["dtype"], row["threads"]) == ("tiny", "float64", 1)
     assert 0.1 < row["generated_us"] < 1e5
     assert 0.1 < row["floor_us"] < 1e5
-    assert 0 < row["first_call_s"] < 60
+    assert all(0 < found["seconds"] < 60 for found in figures["first_calls"])
     # A peer is either measured or named with the package that it needs.
     assert (row["best_peer"] == "autograd") != (figures["missing"] == {"autograd": "autograd"})
     assert json.loads((tmp_path / "results.json").read_text()) == figures
     assert (tmp_path / "table.md").read_text().startswith("| workload |")
     pytest.importorskip("matplotlib")
     assert (tmp_path / "plot.png").stat().st_size > 1000
+
+
+def test_pieces_are_joined_and_several_threads_have_a_process_for_each_contender(tmp_path):
+    command = ("gradient", "--quick", "--json", "--peers", "--output", str(tmp_path))
+    first = json.loads(run(*command, "--targets", "numpy").stdout)
+    done = run(*command, "--targets", "numpy", "numpy-workspace", "--threads", "2", "1")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    cases = [(row["threads"], row["target"]) for row in figures["results"]]
+    assert sorted(cases) == [(n, name) for n in (1, 2) for name in ("numpy", "numpy-workspace")]
+    assert figures["results"][0]["generated_us"] != first["results"][0]["generated_us"]
+    assert len(figures["first_calls"]) == 4
+    assert figures["environment"]["processes"].keys() == {"1", "2"}
+    assert len((tmp_path / "table.md").read_text().split("\n\n")[0].splitlines()) == 4
+    figures["environment"]["processor"] = "another"
+    (tmp_path / "results.json").write_text(json.dumps(figures))
+    done = run(*command, "--targets", "numpy")
+    assert done.returncode == 1
+    assert "of another environment (processor)" in done.stderr
+
+
+def test_auto_against_all_targets():
+    done = run("auto", "--quick", "--json", "--fit", "--targets", "numpy", "numpy-workspace")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    times = {row["target"]: row["generated_us"] for row in figures["results"]}
+    assert [row["machine"] for row in figures["choices"]] == [*auto.MACHINES]
+    for row in figures["choices"]:
+        assert row["ratio"] == pytest.approx(times[row["auto"]] / min(times.values()), 1e-3)
+    assert figures["costs"].keys() == times.keys()
+
+
+def test_the_costs_of_exact_times_are_those_that_made_them():
+    rows = []
+    for workload in ("tiny", "small-32", "notes", "deep"):
+        for dtype in DTYPES:
+            row = {"workload": workload, "dtype": dtype, "threads": 1, "activation": "tanh"}
+            amounts = auto.amounts(auto._program(row), WORKLOADS[workload].samples, dtype)
+            us = 1e6 * np.dot(amounts, [3e-6, 2e-7, 5e-9, 1e-10])
+            rows.append(row | {"target": "numpy", "generated_us": us})
+    found = auto.costs(rows)["numpy"]
+    assert list(found.values()) == pytest.approx([3e-6, 2e-7, 5e-9, 1e-10], 0.01)
+
+
+@pytest.mark.slow
+def test_auto_is_almost_the_best_target_of_the_suite():
+    """Never more than 1.15 times slower, whatever is installed."""
+    done = run("auto", "--json", "--rounds", "5")
+    assert done.returncode == 0, done.stderr
+    worst = max(json.loads(done.stdout)["choices"], key=lambda row: row["ratio"])
+    assert worst["ratio"] <= 1.15, worst
+
+
+def test_contenders_in_processes_of_their_own():
+    large = case(WORKLOADS["medium"], "float64", "tanh", 2)
+    with Processes() as processes:
+        started = processes(gradient.SUITE, TINY, "target", "numpy")
+        check("the other process", started.result, exact_result(TINY), "float64")
+        assert started.seconds > 0
+        assert started.timed.seconds(2) > 0
+        with pytest.raises(suite.Skipped, match="more than 5000 multiplications"):
+            processes(gradient.SUITE, large, "peer", "casadi-sx")
+        with pytest.raises(SystemExit, match="the process of target numpy ended"):
+            started.timed.ask("start", "nonsense")
 
 
 def test_what_cannot_be_measured_is_refused():
@@ -195,7 +263,7 @@ def test_a_wrong_peer_is_refused(change, message):
 
 def test_the_result_is_compared_before_the_next_call_overwrites_it():
     memory = np.zeros(2)
-    started = suite.start(lambda: Contender(lambda: memory, (), lambda found: (found,)))
+    started = suite.start(lambda: Contender(lambda: memory, (), lambda found: (found,)), 1)
     memory += 1
     check("itself", started.result, (np.zeros(2),), "float64")
 
@@ -223,8 +291,8 @@ def test_skipped_peers_are_named_with_the_reason():
     def skipped(case):
         raise suite.Skipped("too large")
 
-    (row,) = suite.run(with_peers(skipped=skipped), options(peers=None))["results"]
-    assert row["skipped"] == {"skipped": "too large"}
+    found = suite.run(with_peers(skipped=skipped), options(peers=None))
+    assert found["skipped"] == [CASE | {"peer": "skipped", "reason": "too large"}]
 
 
 def test_a_target_that_falls_back_to_another_is_not_measured(monkeypatch):
@@ -247,7 +315,7 @@ def test_the_softmax_of_one_output_is_not_measured(capsys):
 def test_a_call_gets_its_arguments():
     calls = []
     contender = Contender(lambda *arguments: calls.append(arguments), (1, 2), lambda _: ())
-    seconds = measure({"one": contender}, rounds=3, threads=1, shortest=1e-6)
+    seconds = measure({"one": Calls(contender, 1)}, rounds=3, threads=1, shortest=1e-6)
     assert seconds["one"] > 0
     assert set(calls) == {(1, 2)}
 
@@ -270,24 +338,17 @@ def test_parameters_as_a_vector(dtype):
 
 
 def test_the_table_shows_the_best_target_of_each_case():
-    shared = {
-        "workload": "tiny",
-        "dtype": "float64",
-        "threads": 1,
-        "activation": "tanh",
-        "peers": {"fast": 2.0, "slow": 8.0},
-        "floor_us": 1.0,
-        "skipped": {},
-        "peers_first_call_s": {},
-    }
-    rows = [suite.row(shared, "numpy", 4.0, 0.1), suite.row(shared, "c", 0.5, 1.5)]
+    peers = {"fast": 2.0, "slow": 8.0}
+    rows = [suite.row(CASE, "numpy", 4.0, peers, 1.0), suite.row(CASE, "c", 0.5, peers, 1.0)]
     means = table.geometric_means(rows)
     assert means["numpy"] == {"cases": 1, "ratio": 2.0, "floor_ratio": 4.0}
     assert means["best"] == means["c"] == {"cases": 1, "ratio": 0.25, "floor_ratio": 0.5}
     # The geometric mean of a quarter and four is one.
-    other = suite.row(shared | {"dtype": "float32"}, "c", 8.0, 1.5)
+    other = suite.row(CASE | {"dtype": "float32"}, "c", 8.0, peers, 1.0)
     assert table.geometric_means([*rows, other])["best"]["ratio"] == 1
-    figures = {"results": rows, "missing": {"jax": "jax"}, "geometric_mean": means}
+    first = [CASE | {"target": "c", "seconds": 1.5}]
+    figures = {"results": rows, "first_calls": first, "missing": {"jax": "jax"}}
+    figures["geometric_mean"] = means
     lines = table.markdown(figures).splitlines()
     cells = [
         "tiny",

@@ -11,7 +11,21 @@
 #include "model.c"
 
 #define NUMPY_TYPE (REAL_IS_DOUBLE ? NPY_DOUBLE : NPY_FLOAT)
+/* Whether the interpreter lock is released, so that calls may overlap: taking it back costs as much as a
+ * small network. */
 #define LONG_CALL ((double)SAMPLES * PARAMETERS > 50000)
+#ifdef Py_GIL_DISABLED
+#define OVERLAP 1
+#else
+#define OVERLAP LONG_CALL
+#endif
+#define UNLOCKED(call)                                                                             \
+    if (LONG_CALL) {                                                                               \
+        Py_BEGIN_ALLOW_THREADS                                                                     \
+        call;                                                                                      \
+        Py_END_ALLOW_THREADS                                                                       \
+    } else                                                                                         \
+        call
 
 static PyObject *error; /* lagrangenet.DataError */
 
@@ -31,9 +45,9 @@ static T *vector(PyObject *value, const char *name, int written)
 {
     PyArrayObject *const array = (PyArrayObject *)value;
     const int wanted = written ? NPY_ARRAY_CARRAY : NPY_ARRAY_CARRAY_RO;
-    if (PyArray_Check(value) && PyArray_TYPE(array) == NUMPY_TYPE && PyArray_NDIM(array) == 1 &&
-        PyArray_DIM(array, 0) == PARAMETERS && (PyArray_FLAGS(array) & wanted) == wanted &&
-        PyArray_ISNOTSWAPPED(array))
+    if ((Py_TYPE(value) == &PyArray_Type || PyArray_Check(value)) && PyArray_TYPE(array) == NUMPY_TYPE &&
+        PyArray_NDIM(array) == 1 && PyArray_DIM(array, 0) == PARAMETERS &&
+        (PyArray_FLAGS(array) & wanted) == wanted && PyDataType_ISNOTSWAPPED(PyArray_DESCR(array)))
         return PyArray_DATA(array);
     PyErr_Format(error, "%s has to be a contiguous%s vector of %d numbers of type %s", name,
                  written ? " writable" : "", PARAMETERS, REAL_IS_DOUBLE ? "float64" : "float32");
@@ -51,7 +65,7 @@ static int apart(const T *vector, const char *name, const T *out)
 /* a workspace for one call: the object's own, or a new one if that is in use */
 static T *begin(Objective *self)
 {
-    if (!__atomic_exchange_n(&self->busy, 1, __ATOMIC_ACQUIRE)) return self->work;
+    if (!OVERLAP || !__atomic_exchange_n(&self->busy, 1, __ATOMIC_ACQUIRE)) return self->work;
     T *const work = aligned(model_work_size());
     if (!work) PyErr_NoMemory();
     return work;
@@ -59,6 +73,7 @@ static T *begin(Objective *self)
 
 static void end(Objective *self, T *work)
 {
+    if (!OVERLAP) return;
     if (work == self->work)
         __atomic_store_n(&self->busy, 0, __ATOMIC_RELEASE);
     else
@@ -81,12 +96,7 @@ static PyObject *objective_into(PyObject *object, PyObject *const *arguments, Py
     if (!expect(count, 2) || !(theta = vector(arguments[0], "theta", 0)) ||
         !(out = vector(arguments[1], "out", 1)) || !apart(theta, "theta", out) || !(work = begin(self)))
         return NULL;
-    if (LONG_CALL) {
-        Py_BEGIN_ALLOW_THREADS
-        J = model_value_and_grad(theta, self->x, self->y, work, out);
-        Py_END_ALLOW_THREADS
-    } else
-        J = model_value_and_grad(theta, self->x, self->y, work, out);
+    UNLOCKED(J = model_value_and_grad(theta, self->x, self->y, work, out));
     end(self, work);
     return PyFloat_FromDouble(J);
 }
@@ -99,9 +109,7 @@ static PyObject *objective_value(PyObject *object, PyObject *argument)
     T *const theta = vector(argument, "theta", 0), *const work = theta ? begin(self) : NULL;
     double J;
     if (!work) return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    J = model_value(theta, self->x, self->y, work);
-    Py_END_ALLOW_THREADS
+    UNLOCKED(J = model_value(theta, self->x, self->y, work));
     end(self, work);
     return PyFloat_FromDouble(J);
 }
@@ -117,9 +125,7 @@ static PyObject *product(PyObject *object, PyObject *const *arguments, Py_ssize_
         !(direction = vector(arguments[1], "p", 0)) || !(out = vector(arguments[2], "out", 1)) ||
         !apart(theta, "theta", out) || !apart(direction, "p", out) || !(work = begin(self)))
         return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    compute(theta, self->x, self->y, direction, work, out);
-    Py_END_ALLOW_THREADS
+    UNLOCKED(compute(theta, self->x, self->y, direction, work, out));
     end(self, work);
     Py_RETURN_NONE;
 }

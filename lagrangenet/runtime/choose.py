@@ -9,6 +9,7 @@ to one machine; what decides are their ratios, which are far apart where the cho
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lagrangenet.emit import TARGETS, Target
 from lagrangenet.routines.ir import Program
@@ -53,14 +54,32 @@ def estimates(program: Program, samples: int, dtype: str) -> list[Estimate]:
     return sorted(found, key=lambda e: (bool(e.missing), e.seconds))
 
 
-def _seconds(target: Target, program: Program, samples: int, dtype: str) -> float:
-    problem, cost = program.problem, target.cost
+class Amounts(NamedTuple):
+    """How much of everything that costs is in a call of ``value_and_grad``."""
+
+    call: float
+    line: float
+    value: float
+    flop: float
+
+
+def amounts(program: Program, samples: int, dtype: str) -> Amounts:
+    """Of float32 a vector holds twice as many, so that two count as one."""
+    problem = program.problem
     routines = {routine.name: routine for routine in program.routines}
     lines = len(routines.get("value_and_grad", program.routines[0]).body)
-    values = samples * sum(problem.widths[1:])
-    flops = 6 * samples * problem.size
-    half = 2 if dtype == "float32" else 1
-    return cost.call + cost.line * lines + (cost.value * values + cost.flop * flops) / half
+    each = samples / (2 if dtype == "float32" else 1)
+    return Amounts(1, lines, each * sum(problem.widths[1:]), each * 6 * problem.size)
+
+
+def _seconds(target: Target, program: Program, samples: int, dtype: str) -> float:
+    cost, found = target.cost, amounts(program, samples, dtype)
+    return (
+        cost.call * found.call
+        + cost.line * found.line
+        + cost.value * found.value
+        + cost.flop * found.flop
+    )
 
 
 def _missing(target: Target) -> str:

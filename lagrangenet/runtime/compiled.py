@@ -39,10 +39,12 @@ FLAGS = (
     "-shared",
     "-fPIC",
 )
-#: Forks of this process compute on one thread: those that OpenMP has started do not come along.
+#: Forks of this process compute on one thread: those that code has started do not come along.
 _PROCESS = os.getpid()
 #: Calls of each candidate in a race.
 RACES = 5
+#: Seconds before each, if there are threads: those of a BLAS spin for 25 ms after their last product.
+PAUSE = 0.04
 #: Winners of races: equal objectives of one process give equal bits, whatever others find faster.
 _WINNERS: dict[str, int] = {}
 #: Seconds that a compiler may take.
@@ -74,7 +76,7 @@ class CompiledEngine:
 def fastest(
     sources: Sequence[str], X: Array, Y: Array, parameters: int, threads: int
 ) -> CompiledEngine:
-    """The engine of the source that runs fastest on these data: with BLAS or without.
+    """The engine of the source that runs fastest on these data: with BLAS or without, shared or not.
 
     They race once; the winner of equal sources is remembered beside the compiled code.
     """
@@ -89,23 +91,34 @@ def fastest(
     if note.name in _WINNERS:
         return CompiledEngine(different[_WINNERS[note.name]], X, Y, threads)
     engines = [CompiledEngine(source, X, Y, threads) for source in different]
-    theta = np.random.default_rng(0).uniform(-0.1, 0.1, parameters).astype(X.dtype)
-    out, times = np.empty_like(theta), [[float("inf")] for _ in engines]
-    for _ in range(RACES):
-        for engine, took in zip(engines, times, strict=True):
-            begin = time.perf_counter()
-            engine.value(theta) if engine.into is no_gradient else engine.into(theta, out)
-            took.append(time.perf_counter() - begin)
-    winner = _WINNERS[note.name] = min(range(len(engines)), key=lambda j: min(times[j]))
+    times = _race(engines, parameters, X.dtype, PAUSE if threads > 1 else 0)
+    winner = _WINNERS[note.name] = times.index(min(times))
     with suppress(OSError):
         note.write_text(str(winner), encoding="ascii")
     return engines[winner]
 
 
+def _race(
+    engines: Sequence[CompiledEngine], parameters: int, dtype: Any, pause: float
+) -> list[float]:
+    """The shortest time of a call of each, in turn; with threads the first call wakes them."""
+    theta = np.random.default_rng(0).uniform(-0.1, 0.1, parameters).astype(dtype)
+    out, times = np.empty_like(theta), [float("inf") for _ in engines]
+    for _ in range(RACES):
+        for j, engine in enumerate(engines):
+            time.sleep(pause)
+            for _ in range(2 if pause else 1):
+                begin = time.perf_counter()
+                engine.value(theta) if engine.into is no_gradient else engine.into(theta, out)
+                took = time.perf_counter() - begin
+            times[j] = min(times[j], took)
+    return times
+
+
 @cache
 def _module(source: str, dtype: str, threads: int) -> Any:
     """The extension module of a C file; one for all objectives with the same source."""
-    module = _load(source, ("-fopenmp",) * (threads > 1))
+    module = _load(source, ("-pthread",) * (threads > 1))
     module.configure(DataError, _gemm(dtype), _PROCESS)
     return module
 

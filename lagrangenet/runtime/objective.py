@@ -115,7 +115,8 @@ class Objective:
 
     def _into(self, theta: Array, out: Array) -> float:
         """J; its gradient is written into ``out``. Nothing is converted."""
-        return self._engine.value_and_grad(self._plain(theta, "theta"), self._plain(out, "out"))
+        theta = self._plain(theta, "theta")
+        return self._engine.value_and_grad(theta, self._written(out, theta=theta))
 
     def hessp(self, theta: Any, p: Any, out: Array | None = None) -> Array:
         """∇²J p, for ``scipy.optimize.minimize(..., hessp=objective.hessp)``.
@@ -137,7 +138,7 @@ class Objective:
             return found
         if not hasattr(self._engine, "into"):
             theta, p = self._plain(theta, "theta"), self._plain(p, "p")
-            self._plain(out, "out")
+            self._written(out, theta=theta, p=p)
         self._engine.product(name, theta, p, out)
         return out
 
@@ -146,6 +147,19 @@ class Objective:
         if array.dtype != self.dtype and np.can_cast(array.dtype, self.dtype):
             array = array.astype(self.dtype)
         return self._plain(array, name)
+
+    def _written(self, out: Any, **read: Array) -> Array:
+        """A vector that may be written while others are still read."""
+        array = self._plain(out, "out")
+        if not array.flags.writeable:
+            raise DataError(
+                f"out has to be a contiguous writable vector of {self.size} {self.dtype}; "
+                "this one is read-only"
+            )
+        for name, other in read.items():
+            if np.may_share_memory(array, other):
+                raise DataError(f"out shares memory with {name}")
+        return array
 
     def _plain(self, array: Any, name: str) -> Array:
         fits = isinstance(array, np.ndarray) and array.dtype == self.dtype

@@ -82,6 +82,10 @@ def test_source(name, samples, dtype, order, golden):
     golden(f"c-{name}.txt", generated(source))
 
 
+def test_source_for_one_sample(golden):
+    golden("c-one.txt", generated(text(CLASSES, 1, order=1, vector=64)))
+
+
 def test_header(golden):
     golden("c-header.txt", header(program(NAMED["xor"]), "float32"))
 
@@ -158,7 +162,7 @@ _EACH = list(itertools.product(DTYPES, (1, 3, 17, 300), (1, 2)))
 )
 def test_no_warnings(name, dtype, samples, threads, order, compiler, tmp_path):
     source = text(NAMED[name], samples, dtype, threads, order)
-    more = ("-fopenmp",) * (threads > 1)
+    more = ("-pthread",) * (threads > 1)
     assert warnings(compiler, source, tmp_path, *more) == ""
 
 
@@ -170,7 +174,7 @@ def test_no_warnings_for_the_whole_bank(name, compiler, tmp_path):
     turn = sorted(ALL).index(name)
     dtype, samples, threads = _EACH[turn % len(_EACH)]
     source = text(ALL[name], samples, dtype, threads, 1 + turn // 3 % 2)
-    assert warnings(compiler, source, tmp_path, *("-fopenmp",) * (threads > 1)) == ""
+    assert warnings(compiler, source, tmp_path, *("-pthread",) * (threads > 1)) == ""
 
 
 @needs_compiler
@@ -180,7 +184,7 @@ def test_no_warnings_for_the_whole_bank(name, compiler, tmp_path):
 def test_no_warnings_for_any_number_of_samples(dtype, samples, threads, compiler, tmp_path):
     for name, order in itertools.product(("xor", "classes", "wide"), (1, 2)):
         source = text(NAMED[name], samples, dtype, threads, order)
-        assert warnings(compiler, source, tmp_path, *("-fopenmp",) * (threads > 1)) == ""
+        assert warnings(compiler, source, tmp_path, *("-pthread",) * (threads > 1)) == ""
 
 
 # -- values ----------------------------------------------------------------------------------------
@@ -191,6 +195,7 @@ def test_no_warnings_for_any_number_of_samples(dtype, samples, threads, compiler
     ("name", "samples", "dtype"),
     [
         ("xor", 1, "float64"),
+        ("classes", 1, "float32"),
         ("softmax-throughout", 3, "float64"),
         ("mixed", 17, "float32"),
         ("deep", 100, "float64"),
@@ -248,24 +253,62 @@ def test_every_activation_with_every_loss(activation, loss):
 
 #: Every function that a formula may have.
 _FORMULAS = {
-    "z/(1 + exp(-z)) + asinh(z)": "(x - y)**4",
-    "where(z > 0, z, 0.3*(exp(z) - 1))": "sqrt(1 + (x - y)**2) - 1",
+    "z/(1 + exp(-z)) + 0.1*abs(z)": "(x - y)**4/3",
+    "where(z > 0, z, 3/10*(exp(z) - 1))": "sqrt(1 + (x - y)**2) - 1",
     "min(max(z, -1), 1) + 0.1*z": "abs(x - y)",
     "erf(z) + sin(3*z)*cos(z)": "log(1 + (x - y)**2)",
     "atan(z) + sinh(z/5)/cosh(z)": "(x - y)**2/(1 + (x - y)**2)",
     "z**3/(1 + z**2)": "2*x + x**2 - x*y",
     "(1 + z**2)**(1/3)": "(1 + (x - y)**2)**(3/4)",
-    "tan(tanh(z)/2) + sign(z)*z": "(x - y)**2",
+    "7*z**3/(5 + 100000*z**2)": "7/20*(x - y)**2",
+    "z/30000000000 + 20000000003*z/50000000000": "12345678901*(x - y)**2/24691357803",
+    "tanh(z)/3 + 2/5*sign(z)*z + sigmoid(z)*softplus(z)": "1/3*(x - y)**2",
 }
+#: One with rational factors, functions and signs.
+_RATIONAL = "tanh(z)/3 + 2/5*sign(z)*z + sigmoid(z)*softplus(z)"
+
+
+def _by_formula(activation):
+    return chain([2, 3, 2], activation, _FORMULAS[activation], output="identity")
+
+
+@needs_compiler
+@pytest.mark.parametrize("samples", [1, 21])
+def test_a_formula_with_rational_numbers(samples):
+    assert_agrees(_by_formula(_RATIONAL), samples)
 
 
 @needs_compiler
 @pytest.mark.slow
 @pytest.mark.parametrize("activation", _FORMULAS)
 def test_functions_that_are_given_by_a_formula(activation):
-    problem = chain([2, 3, 2], activation, _FORMULAS[activation], output="identity")
-    for dtype in DTYPES:
-        assert_agrees(problem, 21, dtype)
+    for dtype, samples in itertools.product(DTYPES, (1, 21)):
+        assert_agrees(_by_formula(activation), samples, dtype)
+
+
+@pytest.mark.parametrize("activation", _FORMULAS)
+def test_no_division_of_whole_numbers(activation):
+    """3/10 would be 0 in C, and 20000000003 is more than an int holds."""
+    for samples in (1, 21):
+        source = generated(text(_by_formula(activation), samples, order=1))
+        code = re.sub(r"/\*.*?\*/", "", source, flags=re.DOTALL)
+        assert not re.search(r"(?<![\w.)])\(*\d+\)* / \(*\d", code)
+        assert not re.search(r"(?<![\w.])\d{9,}(?![\d.e])", code)
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (sp.Integer(3), "(T)3"),
+        (sp.Rational(-3, 10), "(T)-3 / 10"),
+        (sp.Integer(10) ** 30, "1e+30"),
+        (sp.Rational(1, 3 * 10**10), repr(1 / 3e10)),
+        (sp.sqrt(2), repr(2**0.5)),
+    ],
+)
+def test_numbers_are_of_the_type_of_the_file(value, code):
+    assert Expressions(str).number(value) == code
+    assert Expressions(str).value(t.Number((), value)) == f"all({code.replace('(T)3', '3')})"
 
 
 @needs_compiler
@@ -332,9 +375,9 @@ def test_vectors_of_any_width(name, vector):
 @needs_compiler
 def test_the_number_of_samples_may_be_changed_when_it_is_compiled(tmp_path):
     """The tiles stay those of the number that the file was made for."""
-    for samples in (100, 450):
+    for samples, made_for in ((100, 300), (450, 300), (5, 1)):
         point = Point(CLASSES, samples)
-        source = f"#define SAMPLES {samples}\n" + text(CLASSES, 300)
+        source = f"#define SAMPLES {samples}\n" + text(CLASSES, made_for)
         point.assert_right(point.engine(source))
 
 
@@ -481,7 +524,7 @@ def test_nothing_outside_the_arrays_is_touched(name, tmp_path):
         source = text(NAMED[name], samples, dtype, threads, vector=vector, blas=blas)
         (tmp_path / "model.c").write_text(source, encoding="utf-8")
         flags = ["-std=gnu11", "-O1", "-march=native", "-Wno-psabi", *_SANITIZED]
-        flags += ["-fopenmp"] * (threads > 1)
+        flags += ["-pthread"] * (threads > 1)
         run(COMPILERS[0], *flags, tmp_path / "driver.c", "-o", tmp_path / "driver", "-lm")
         run(tmp_path / "driver")
 

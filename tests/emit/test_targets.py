@@ -221,6 +221,36 @@ def test_vectors_of_a_wrong_type_or_length_are_refused(name):
             objective.hessp(good, point.p, bad)
 
 
+@every_target
+def test_an_array_that_may_not_be_written_is_refused(name):
+    point = Point(SMALL, 5)
+    objective, fixed = objective_of(name, point), np.zeros(13)
+    fixed.flags.writeable = False
+    for call in (
+        lambda: objective.into(point.theta, fixed),
+        lambda: objective.hessp(point.theta, point.p, fixed),
+        lambda: objective.gauss_newtonp(point.theta, point.p, fixed),
+    ):
+        with pytest.raises(DataError, match="out has to be a contiguous writable vector of 13"):
+            call()
+    assert not fixed.any()
+
+
+@every_target
+def test_a_result_may_not_lie_in_an_argument(name):
+    point = Point(SMALL, 5)
+    objective, both = objective_of(name, point), np.zeros(20)
+    both[:13] = point.theta
+    for call in (
+        lambda: objective.into(both[:13], both[:13]),
+        lambda: objective.into(both[:13], both[7:]),
+        lambda: objective.hessp(point.theta, both[7:], both[:13]),
+    ):
+        with pytest.raises(DataError, match=r"out shares memory with (theta|p)"):
+            call()
+    np.testing.assert_array_equal(both[:13], point.theta)
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if TARGETS[name].package])
 def test_a_missing_package_is_named_with_the_line_that_installs_it(name, monkeypatch):
     monkeypatch.setattr(targets, "find_spec", lambda package: None)

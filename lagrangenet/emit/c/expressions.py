@@ -24,6 +24,8 @@ FUNCTIONS = frozenset(
         "erf", "erfc", "ndtr",
     }
 )  # fmt: skip
+#: Whole numbers up to here are numbers of any type; larger ones are written with a decimal point.
+WHOLE = 2**24
 _RELATIONS = {">", ">=", "<", "<="}
 
 
@@ -50,12 +52,26 @@ class Expressions:
         """Say that an array is in a local variable."""
         self._known[array] = name
 
+    def assign(self, array: Ref, name: str, code: str) -> None:
+        """Put an array into a variable; one that was just made for its value gets that name instead."""
+        own = f"const V {code} = "
+        if self.lines and self.lines[-1].startswith(own):
+            code, old = self.lines.pop().removeprefix(own).removesuffix(";"), code
+            self._known = {node: name if n == old else n for node, n in self._known.items()}
+        self.lines.append(f"const V {name} = {code};")
+        self.define(array, name)
+
+    def knows(self, array: Ref) -> bool:
+        """Whether an array is in a local variable."""
+        return array in self._known
+
     def value(self, node: Node) -> str:
         """The C expression of a node; what it needs is in :attr:`lines`."""
         if node in self._known:
             return self._known[node]
         if isinstance(node, t.Number):
-            return f"all({self.number(node.value)})"
+            code = self.number(node.value)
+            return f"all({code.removeprefix('(T)') if node.value.is_Integer else code})"
         if isinstance(node, Ref):
             return self._local(node, self.load(node))
         if isinstance(node, t.Product):
@@ -76,9 +92,13 @@ class Expressions:
             return repr(float(self.strength))
         if value.free_symbols:
             raise DerivationError(f"no C form for the symbol {value}")
-        if value.is_Rational and not value.is_Integer:
-            return f"(T){value.p} / {value.q}"
-        return str(value) if value.is_Integer else repr(float(value))
+        if value.is_Rational and max(abs(value.p), value.q) <= WHOLE:
+            return f"(T){value.p}" if value.is_Integer else f"(T){value.p} / {value.q}"
+        return repr(float(value))
+
+    def _factor(self, node: t.Number) -> str:
+        code = self.number(node.value)
+        return f"({code})" if "/" in code else code
 
     def _local(self, node: Node, code: str) -> str:
         name = f"v{len(self._known)}"
@@ -91,10 +111,10 @@ class Expressions:
         below = [n for n in node.divisors if isinstance(n, t.Number)]
         factors = [self.value(n) for n in node.factors if not isinstance(n, t.Number)]
         divisors = [self.value(n) for n in node.divisors if not isinstance(n, t.Number)]
-        constant = " * ".join(f"({self.number(n.value)})" for n in numbers)
+        constant = " * ".join(self._factor(n) for n in numbers)
         if below:
-            under = " * ".join(f"({self.number(n.value)})" for n in below)
-            constant = f"{constant or '(T)1'} / ({under})"
+            under = " * ".join(self._factor(n) for n in below)
+            constant = f"{constant or '(T)1'} / {under if len(below) == 1 else f'({under})'}"
         code = " * ".join([f"all({constant})"] * bool(constant) + factors) or "all(1)"
         if not divisors:
             return f"({code})"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from lagrangenet.emit.c.expressions import Expressions
 from lagrangenet.emit.c.plan import Group, Plan, Shape, loops, phases_apart
+from lagrangenet.emit.c.sums import totals
 from lagrangenet.routines.kernels import BATCH, ROW, Linear, Outer, Pointwise, Rowwise, Step, Sum
 from lagrangenet.routines.passes.live import Key, key
 from lagrangenet.symbolic.tensor import Ref
@@ -149,6 +150,17 @@ class Writer:
     registers: Blocks
     functions: Functions
     address: Callable[[Ref], str]
+    inline: bool = False
+
+    @property
+    def linkage(self) -> str:
+        """How functions begin: those of a small batch are put where they are called."""
+        return "INLINE" if self.inline else "static NOINLINE"
+
+    @property
+    def unrolled(self) -> list[str]:
+        """What stands before a loop of a small batch."""
+        return [f"#pragma GCC unroll {UNROLLED}"] * self.inline
 
     # -- products with weights -----------------------------------------------------------------
 
@@ -178,7 +190,7 @@ class Writer:
         body = ["{", *(f"    {line}" for line in lines), "}"]
         large = any(chunked(product[1], self.shape) for product in terms)
         spare = ", T *spare" * large
-        text = f"static NOINLINE void {{name}}(int n{arguments.parameters}{spare})\n"
+        text = f"{self.linkage} void {{name}}(int n{arguments.parameters}{spare})\n"
         name = self.functions.name(f"linear_{rows}x{terms[0][1]}", text + "\n".join(body))
         return f"{name}(padded{arguments.values}{', spare' * large});"
 
@@ -287,18 +299,27 @@ class Writer:
         width = max(self.plan.wide(step) for step in steps)
         sums = [s for s in steps if isinstance(s, Sum)]
         body = ["{", *(f"    V total{j} = all(0);" for j in range(len(sums)))]
-        body.append("    for (int i = 0; i < n; i += LANES) {")
         rows: dict[Ref, str] = {}
-        for loop in loops(steps):
-            inside = self._row_loop(loop, width, rows, kept, arguments, sums)
-            body += [f"        {line}" for line in inside]
-        body.append("    }")
+        inside = [
+            line
+            for loop in loops(steps)
+            for line in self._row_loop(loop, width, rows, kept, arguments, sums)
+        ]
+        samples = "for (int i = 0; i < n; i += LANES) {"
+        if width >= LARGE and _each_alone(
+            steps
+        ):  # one component after another, as they lie in memory
+            head, *inside, _ = inside
+            body += [f"    {head}", f"        {samples}", *(f"        {x}" for x in inside)]
+            body += ["        }", "    }"]
+        else:
+            body += [*self.unrolled, f"    {samples}", *(f"        {x}" for x in inside), "    }"]
         for j, step in enumerate(sums):
             target = arguments.pointer(step.target, True)
             body.append(f"    {target}[0] += {'-' if step.sign < 0 else ''}v_total(total{j});")
         body.append("}")
         count = "int n, int samples" if sums else "int n"
-        text = f"static NOINLINE void {{name}}({count}{arguments.parameters})\n" + "\n".join(body)
+        text = f"{self.linkage} void {{name}}({count}{arguments.parameters})\n" + "\n".join(body)
         name = self.functions.name(f"rows_{width}" if width else "rows", text)
         return f"{name}(padded{', samples' * bool(sums)}{arguments.values});"
 
@@ -347,6 +368,7 @@ class Writer:
         yield from before.lines
         yield from begun
         if inside_lines:
+            yield from self.unrolled
             yield f"for (int p = 0; p < {width}; p++) {{"
             yield "    const size_t at = (size_t)p * STRIDE + i;"
             yield from (f"    {line}" for line in inside_lines)
@@ -425,6 +447,19 @@ class Writer:
             add = "add_lanes" if lanes else "add"
             yield from (f"{add}(g, {at} + {s}, {minus}c{r}{s}, first);" for s in range(breadth))
 
+    def totals(self, step: Outer, bias: Sum) -> str:
+        """The call of a function for Σ_i u_ip x_iq and Σ_i u_ip, which lie next to each other."""
+        rows, columns = (self.plan.kernels.width(a) for a in (step.left, step.right))
+        lines = totals(rows, columns, self.shape.lanes, (step.sign, bias.sign))
+        text = f"{self.linkage} void {{name}}(int n, int first, const T *u, const T *x, T *g)\n{{\n"
+        for line in lines:
+            if line.lstrip().startswith("for"):
+                text += "".join(f"{pragma}\n" for pragma in self.unrolled)
+            text += f"    {line}\n"
+        name = self.functions.name(f"totals_{rows}x{columns}", text + "}")
+        places = ", ".join(self.address(a) for a in (step.left, step.right, step.target))
+        return f"{name}(padded, {{first}}, {places});"
+
     def column_sum(self, step: Sum, lanes: bool) -> str:
         """The call of a function for Σ_i u_ip."""
         (array,) = step.reads
@@ -459,6 +494,12 @@ def is_large(step: Outer, plan: Plan, shape: Shape) -> bool:
     """Whether a sum over samples turns one of its operands."""
     sides = (*map(plan.kernels.width, (step.left, step.right)), shape.tile)
     return min(sides) >= LARGE and shape.lanes >= 4
+
+
+def _each_alone(steps: tuple[Step, ...]) -> bool:
+    """Whether steps need nothing of a sample but one component."""
+    arrays = [a for step in steps for a in (step.target, *step.reads)]
+    return all(isinstance(s, Pointwise | Sum) for s in steps) and all(a.axes != ROW for a in arrays)
 
 
 def _load(array: Ref, pointer: str, at: str, p: str, i: str) -> str:

@@ -8,9 +8,11 @@ pointer to a BLAS, if one is handed over.
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 from importlib.resources import files
 from math import prod
 
+from lagrangenet.emit.c import one
 from lagrangenet.emit.c.expressions import Expressions
 from lagrangenet.emit.c.loops import NARROW, WIDE, Functions, Writer, chunk_of, chunked, is_large
 from lagrangenet.emit.c.plan import (
@@ -20,6 +22,7 @@ from lagrangenet.emit.c.plan import (
     Plan,
     shape,
 )
+from lagrangenet.emit.c.sums import FEW
 from lagrangenet.errors import DerivationError
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import Program
@@ -32,6 +35,8 @@ _TILE = (
     "const T *theta, const T *x, const T *y, const T *direction, T *work, T *g, T *sums, "
     "int samples, int first"
 )
+#: Parameters up to which all functions of a small batch are put where they are called.
+INLINE_PARAMETERS = 256
 #: Arrays of flat vectors: the vector, and whether it is a weight or a bias.
 _FLAT = {
     "W": ("theta", 0),
@@ -63,7 +68,7 @@ def emit(
     samples : int
         The number of samples that tiles are chosen for.
     threads : int
-        How many share the tiles, by OpenMP.
+        How many share the tiles, with threads of their own.
     vector : {16, 32, 64}
         Bytes of a vector register of the machine.
     blas : bool
@@ -134,10 +139,15 @@ class _File:
         size = 8 if dtype == "float64" else 4
         self.blocks = WIDE if vector == 64 else NARROW
         self.shape = shape(samples, dtype, (widest + own) * size, self.blas, self.threads, vector)
+        self.one = one.lanes(self.problem, samples, vector // size)
+        if self.one:
+            self.shape = replace(self.shape, lanes=max(self.one, 16 // size), across=True)
         weights = self.problem.size * self.shape.lanes * size
         self.lanes = (
             self.shape.tiles > 2 * self.threads and not self.blas and weights <= LANES_BYTES
         )
+        small = self.problem.size <= INLINE_PARAMETERS
+        self.inline = small and self.threads == 1 and not self.blas and self.shape.in_registers
         self.spare = self._spare()
         self.most_scalars = max(
             1, *(sum(isinstance(s, Sum) and not s.target.axes for s in p.kernels.tile)
@@ -169,6 +179,10 @@ class _File:
             for name in ("vector.h", "tiles.h", "calls.h")
         )
         parts = [self.head(), vectors, self.constants(), tiles]
+        if self.threads > 1:
+            parts.insert(3, (files(__package__) / "pool.h").read_text(encoding="utf-8"))
+        if self.one:
+            parts.append((files(__package__) / "one.h").read_text(encoding="utf-8"))
         if self.spare:
             parts.append((files(__package__) / "large.h").read_text(encoding="utf-8"))
         parts += [*self.functions.source(), *routines, calls]
@@ -232,12 +246,9 @@ class _File:
         after = [line for step in plan.kernels.after for line in self.after(step)]
         return "\n".join([
             f"/* {plan.kernels.routine.summary} */",
-            f"static void tile_{name}({_TILE})",
+            f"{'INLINE' if self.one or self.inline else 'static'} void tile_{name}({_TILE})",
             "{",
-            "    const int padded = (samples + STEP - 1) / STEP * STEP;",
-            "    (void)direction, (void)g, (void)sums, (void)y, (void)first;",
-            *["    T *const spare = work + WORK;", "    (void)spare;"] * bool(self.spare),
-            *(f"    {line}" for line in self.tile(plan)),
+            *(f"    {line}" for line in (self.sample(plan) if self.one else self.tile(plan))),
             "}",
             "",
             signature(name, "T"),
@@ -268,16 +279,36 @@ class _File:
         place = plan.places[(array.name, array.layer)]
         return f"work + (size_t){place} * STRIDE" if place else "work"
 
+    def sample(self, plan: Plan) -> list[str]:
+        """The lines for one sample; what its arrays hold is in variables."""
+        unused = (
+            "(void)direction, (void)work, (void)g, (void)sums, (void)y, (void)samples, (void)first;"
+        )
+        writer = one.OneSample(plan.kernels, self.problem, lambda array: self.address(plan, array))
+        return [unused, *writer.lines()]
+
     def tile(self, plan: Plan) -> list[str]:
         """The calls for one tile, each after the equation that it came from."""
         writer = Writer(
-            plan, self.shape, self.blocks, self.functions, lambda array: self.address(plan, array)
+            plan,
+            self.shape,
+            self.blocks,
+            self.functions,
+            lambda array: self.address(plan, array),
+            self.inline,
         )
-        lines: list[str] = []
+        lines = [
+            "const int padded = (samples + STEP - 1) / STEP * STEP;",
+            "(void)direction, (void)g, (void)sums, (void)y, (void)first;",
+            *["T *const spare = work + WORK;", "(void)spare;"] * bool(self.spare),
+        ]
         cleared: set[Ref] = set()
         begun: set[Ref] = set()
+        joined: Sum | None = None
         for position, group in enumerate(plan.groups):
             step = group.first
+            if step is joined:
+                continue
             notes = dict.fromkeys(s.note for s in group.steps)
             lines += [f"/* {note} */" for note in notes]
             if isinstance(step, Outer) or (isinstance(step, Sum) and step.target.axes):
@@ -289,12 +320,34 @@ class _File:
                     lines.append(f"clear({place}, {rows}, STRIDE, samples, padded);")
                 first = "0" if step.target in begun else "first"
                 begun.add(step.target)
-                lines.append(self._summed(plan, writer, step).replace("{first}", first))
+                joined = self._joined(plan, position)
+                if (
+                    isinstance(step, Outer)
+                    and joined
+                    and (joined.target in begun) == (first == "0")
+                ):
+                    begun.add(joined.target)
+                    lines.append(f"/* {joined.note} */")
+                    code = writer.totals(step, joined)
+                else:
+                    joined, code = None, self._summed(plan, writer, step)
+                lines.append(code.replace("{first}", first))
             elif isinstance(step, Linear):
                 lines += self._linear(plan, writer, group, plan.stored(position))
             else:
                 lines.append(writer.rows(group.steps, plan.stored(position)))
         return lines
+
+    def _joined(self, plan: Plan, position: int) -> Sum | None:
+        """The sum that is done together with that at a position: ∂L/∂b with ∂L/∂W."""
+        step, rest = plan.groups[position].first, plan.groups[position + 1 :]
+        after = rest[0].first if rest else None
+        if not isinstance(step, Outer) or not isinstance(after, Sum) or not after.target.axes:
+            return None
+        rows, columns = (plan.kernels.width(a) for a in (step.left, step.right))
+        together = after.reads == (step.left,) and after.target.layer == step.target.layer
+        few = rows * (columns + 1) <= FEW and not self.lanes and not plan.on_blas(step)
+        return after if together and few else None
 
     def _summed(self, plan: Plan, writer: Writer, step: Outer | Sum) -> str:
         if isinstance(step, Sum):

@@ -46,7 +46,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Shape:
-    """Numbers of samples: of the batch, a vector, a tile; ``size`` is that of a number in bytes."""
+    """Numbers of samples: of the batch, a vector, a tile; ``size`` is that of a number in bytes.
+
+    If lanes go ``across`` components, a vector belongs to one sample.
+    """
 
     samples: int
     lanes: int
@@ -54,11 +57,17 @@ class Shape:
     tile: int
     stride: int
     size: int
+    across: bool = False
 
     @property
     def step(self) -> int:
         """Samples in a register block."""
-        return self.lanes * self.vectors
+        return 1 if self.across else self.lanes * self.vectors
+
+    @property
+    def in_registers(self) -> bool:
+        """Whether the batch is one register block."""
+        return self.samples <= self.step and self.tile == self.step
 
     @property
     def tiles(self) -> int:

@@ -58,26 +58,24 @@ INLINE V v_least(V c, V x) { return (V){c[0] < x[0] ? c[0] : x[0]}; }
 INLINE V v_most(V c, V x) { return (V){c[0] > x[0] ? c[0] : x[0]}; }
 #elif (defined(__SSE2__) && VECTOR_BYTES == 16) || (defined(__AVX__) && VECTOR_BYTES == 32) || (defined(__AVX512F__) && VECTOR_BYTES == 64)
 #include <immintrin.h>
-/* Of two numbers the instruction returns the second if one is NaN. */
-#if VECTOR_BYTES == 64 && REAL_IS_DOUBLE
-INLINE V v_least(V c, V x) { return (V)_mm512_min_pd((__m512d)c, (__m512d)x); }
-INLINE V v_most(V c, V x) { return (V)_mm512_max_pd((__m512d)c, (__m512d)x); }
-#elif VECTOR_BYTES == 64
-INLINE V v_least(V c, V x) { return (V)_mm512_min_ps((__m512)c, (__m512)x); }
-INLINE V v_most(V c, V x) { return (V)_mm512_max_ps((__m512)c, (__m512)x); }
-#elif VECTOR_BYTES == 16 && REAL_IS_DOUBLE
-INLINE V v_least(V c, V x) { return (V)_mm_min_pd((__m128d)c, (__m128d)x); }
-INLINE V v_most(V c, V x) { return (V)_mm_max_pd((__m128d)c, (__m128d)x); }
-#elif VECTOR_BYTES == 16
-INLINE V v_least(V c, V x) { return (V)_mm_min_ps((__m128)c, (__m128)x); }
-INLINE V v_most(V c, V x) { return (V)_mm_max_ps((__m128)c, (__m128)x); }
-#elif REAL_IS_DOUBLE
-INLINE V v_least(V c, V x) { return (V)_mm256_min_pd((__m256d)c, (__m256d)x); }
-INLINE V v_most(V c, V x) { return (V)_mm256_max_pd((__m256d)c, (__m256d)x); }
+/* an instruction by its name without size and type, such as _min_ */
+#define JOINED(size, name, type) size##name##type
+#define INSTRUCTION_OF(size, name, type) JOINED(size, name, type)
+#if VECTOR_BYTES == 64
+#define REGISTER _mm512
+#elif VECTOR_BYTES == 32
+#define REGISTER _mm256
 #else
-INLINE V v_least(V c, V x) { return (V)_mm256_min_ps((__m256)c, (__m256)x); }
-INLINE V v_most(V c, V x) { return (V)_mm256_max_ps((__m256)c, (__m256)x); }
+#define REGISTER _mm
 #endif
+#if REAL_IS_DOUBLE
+#define INSTRUCTION(name) INSTRUCTION_OF(REGISTER, name, pd)
+#else
+#define INSTRUCTION(name) INSTRUCTION_OF(REGISTER, name, ps)
+#endif
+/* Of two numbers the instruction returns the second if one is NaN. */
+INLINE V v_least(V c, V x) { return INSTRUCTION(_min_)(c, x); }
+INLINE V v_most(V c, V x) { return INSTRUCTION(_max_)(c, x); }
 #else
 INLINE V v_least(V c, V x) { return v_where(x > c, c, x); }
 INLINE V v_most(V c, V x) { return v_where(x < c, c, x); }
@@ -106,6 +104,40 @@ INLINE T v_total(V x) {
 #endif
 }
 
+/* FOLDED(a, b, s) has sums of lanes of a that are s apart, next to those of b */
+#define LOW(j, s) (((j) & ~(s)) + ((j) & (s) ? LANES : 0))
+#define HIGH(j, s) (((j) | (s)) + ((j) & (s) ? LANES : 0))
+#define LIST2(f, j, s) f(j, s), f(j + 1, s)
+#define LIST4(f, j, s) LIST2(f, j, s), LIST2(f, j + 2, s)
+#define LIST8(f, j, s) LIST4(f, j, s), LIST4(f, j + 4, s)
+#define LIST16(f, j, s) LIST8(f, j, s), LIST8(f, j + 8, s)
+#if VECTOR_BYTES == 16 * REAL_BYTES
+#define LIST LIST16
+#elif VECTOR_BYTES == 8 * REAL_BYTES
+#define LIST LIST8
+#elif VECTOR_BYTES == 4 * REAL_BYTES
+#define LIST LIST4
+#else
+#define LIST LIST2
+#endif
+#define FOLDED(a, b, s)                                                                            \
+    (__builtin_shufflevector(a, b, LIST(LOW, 0, s)) + __builtin_shufflevector(a, b, LIST(HIGH, 0, s)))
+#define FOLD(s)                                                                                    \
+    _Pragma("GCC unroll 16") for (int j = 0; s < LANES && j < LANES; j += 2 * s)                   \
+        c[j] = FOLDED(c[j], c[(j + s) % LANES], s < LANES ? s : 0);
+
+/* lane j is the total of c[j]; c is used up */
+INLINE V v_totals(V *c)
+{
+#if !LANES_ARE_ONE
+    FOLD(1)
+    FOLD(2)
+    FOLD(4)
+    FOLD(8)
+#endif
+    return c[0];
+}
+
 #if VECTOR_BYTES >= 4 * REAL_BYTES
 typedef T Four __attribute__((vector_size(4 * sizeof(T)), may_alias, aligned(sizeof(T))));
 
@@ -124,38 +156,46 @@ INLINE Four v_four_totals(V a, V b, V c, V d) {
 }
 #endif
 
-/* 2^n for whole n in [-BIAS + 1, BIAS] */
-INLINE V v_power_of_two(V n) { return (V)(((Mask)(n + all(SHIFTER)) + BIAS) << MANTISSA); }
+/* 2^n for whole n in [-BIAS + 1, BIAS]; n is in the last bits of shifted = n + SHIFTER */
+INLINE V v_shifted_power_of_two(V shifted) { return (V)(((Mask)shifted + BIAS) << MANTISSA); }
+INLINE V v_power_of_two(V n) { return v_shifted_power_of_two(n + all(SHIFTER)); }
 
-/* x = n ln 2 + r with |r| <= ln(2)/2; gives exp(r) - 1 by its Taylor series */
+/* (exp(s r) - 1 - s r) / r^2 for |s r| <= ln(2)/2 and s = 1 or 2, by Chebyshev interpolation */
+INLINE V v_exp_rest(V r, const T s)
+{
+    const T s2 = s * s, s3 = s * s2, s4 = s2 * s2;
+#if REAL_IS_DOUBLE
+    const V c0 = all(0x1p-1 * s2), c1 = all(0x1.5555555555556p-3 * s3), c2 = all(0x1.5555555553d68p-5 * s4);
+    const V c3 = all(0x1.11111111109b5p-7 * s2 * s3), c4 = all(0x1.6c16c17889ef1p-10 * s3 * s3);
+    const V c5 = all(0x1.a01a01a7c2efep-13 * s3 * s4), c6 = all(0x1.a019b9149a41cp-16 * s4 * s4);
+    const V c7 = all(0x1.71de0db2f6b19p-19 * s2 * s3 * s4), c8 = all(0x1.28917c89a43a7p-22 * s2 * s4 * s4);
+    const V c9 = all(0x1.af389ecfc4b9cp-26 * s3 * s4 * s4);
+#else
+    const V c0 = all(0x1p-1f * s2), c1 = all(0x1.5554dep-3f * s3), c2 = all(0x1.55551ap-5f * s4);
+    const V c3 = all(0x1.120b62p-7f * s2 * s3), c4 = all(0x1.6d10fcp-10f * s3 * s3);
+#endif
+#if FEW_SAMPLES /* a tree, in which operations wait less for each other */
+    const V r2 = r * r, low = (c0 + c1 * r) + (c2 + c3 * r) * r2;
+#if REAL_IS_DOUBLE
+    return low + ((c4 + c5 * r) + (c6 + c7 * r) * r2 + (c8 + c9 * r) * (r2 * r2)) * (r2 * r2);
+#else
+    return low + c4 * (r2 * r2);
+#endif
+#else /* Horner's scheme, which has fewer of them */
+#if REAL_IS_DOUBLE
+    const V high = ((((c9 * r + c8) * r + c7) * r + c6) * r + c5) * r + c4;
+#else
+    const V high = c4;
+#endif
+    return (((high * r + c3) * r + c2) * r + c1) * r + c0;
+#endif
+}
+
+/* x = n ln 2 + r with |r| <= ln(2)/2; gives exp(r) - 1 */
 INLINE V v_reduced_expm1(V x, V *n) {
     *n = (x * all(0x1.71547652b82fep0) + all(SHIFTER)) - all(SHIFTER);
     const V r = (x - *n * all(LN2_HIGH)) - *n * all(LN2_LOW);
-    const V c0 = all(1.0 / 2), c1 = all(1.0 / 6), c2 = all(1.0 / 24), c3 = all(1.0 / 120);
-    const V c4 = all(1.0 / 720), c5 = all(1.0 / 5040);
-#if REAL_IS_DOUBLE
-    const V c6 = all(1.0 / 40320), c7 = all(1.0 / 362880), c8 = all(1.0 / 3628800);
-    const V c9 = all(1.0 / 39916800), c10 = all(1.0 / 479001600), c11 = all(1.0 / 6227020800);
-#endif
-#if FEW_SAMPLES /* a tree, in which operations wait less for each other */
-    const V r2 = r * r, r4 = r2 * r2;
-    V p = (c0 + c1 * r) + (c2 + c3 * r) * r2;
-#if REAL_IS_DOUBLE
-    p += ((c4 + c5 * r) + (c6 + c7 * r) * r2) * r4 + ((c8 + c9 * r) + (c10 + c11 * r) * r2) * (r4 * r4);
-#else
-    p += (c4 + c5 * r) * r4;
-#endif
-    return r + r2 * p;
-#else /* Horner's scheme, which has fewer of them */
-#if REAL_IS_DOUBLE
-    V p = ((((c11 * r + c10) * r + c9) * r + c8) * r + c7) * r + c6;
-    p = (p * r + c5) * r + c4;
-#else
-    V p = c5 * r + c4;
-#endif
-    p = (((p * r + c3) * r + c2) * r + c1) * r + c0;
-    return r + r * r * p;
-#endif
+    return r + r * r * v_exp_rest(r, 1);
 }
 
 INLINE V v_exp(V x) {
@@ -166,22 +206,19 @@ INLINE V v_exp(V x) {
     return (p + all(1)) * v_power_of_two(half) * v_power_of_two(n - half);
 }
 
-/* for x in [-TANH_SATURATES, TANH_SATURATES] * 2 */
-INLINE V v_small_expm1(V x) {
-    V n;
-    const V p = v_reduced_expm1(x, &n), s = v_power_of_two(n);
-    return s * p + (s - all(1));
-}
-
 INLINE V v_expm1(V x) {
+    V n;
     const V large = v_exp(x) - all(1);
-    const V bounded = v_most(all(-20), v_least(all(20), x));
-    return v_where(v_abs(x) < all(20), v_small_expm1(bounded), large);
+    const V p = v_reduced_expm1(v_most(all(-20), v_least(all(20), x)), &n), s = v_power_of_two(n);
+    return v_where(v_abs(x) < all(20), s * p + (s - all(1)), large);
 }
 
+/* e/(e + 2) with e = exp(2x) - 1, where 2x = n ln 2 + 2r. Errors of n ln 2 grow with n, but tanh forgets them. */
 INLINE V v_tanh(V x) {
     const V bounded = v_most(all(-TANH_SATURATES), v_least(all(TANH_SATURATES), x));
-    const V e = v_small_expm1(bounded + bounded);
+    const V shifted = bounded * all(0x1.71547652b82fep1) + all(SHIFTER), n = shifted - all(SHIFTER);
+    const V r = bounded - n * all(0x1.62e42fefa39efp-2), s = v_shifted_power_of_two(shifted);
+    const V e = s * (r * (all(2) + r * v_exp_rest(r, 2))) + (s - all(1));
     return e / (e + all(2));
 }
 
