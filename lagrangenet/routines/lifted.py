@@ -1,0 +1,179 @@
+"""The blocks of ∇²L of a chain at any point, feasible or not, layer by layer.
+
+A method that keeps states and multipliers as unknowns solves with ∇²L. Its blocks are products of
+W^k, x^k and a few factors of the size of one layer; this file lowers the conditions that give the
+factors, and no product of them. The unknown states are x^1, ..., x^{N−1} and z^N, with
+
+    c^k = x^k − σ^k(z^k),    c^N = z^N − W^N x^{N−1} − b^N,    J = (1/M) Σ_i ℓ(y_i, σ^N(z_i^N)) + ρ Ω
+
+so that no step leaves the domain of ℓ, and fused losses stay fused. The conditions are those of the
+preactivation splitting. A factor is the derivative along a unit direction: where σ acts by
+component, one direction of ones gives the diagonal; else there is a direction for each component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lagrangenet.errors import DerivationError
+from lagrangenet.problem import Problem
+from lagrangenet.routines.ir import (
+    DIRECTION,
+    MULTIPLIERS,
+    STATES,
+    THETA,
+    Argument,
+    Assign,
+    Program,
+    Routine,
+    ref,
+)
+from lagrangenet.routines.lowering import Lowering, math
+from lagrangenet.routines.passes.live import live
+from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic import tensor as t
+from lagrangenet.symbolic.derivation import Derivation
+from lagrangenet.symbolic.derivatives import without_derivative
+
+#: z^k, s^k = σ^k(z^k) and the constraint c^k.
+VALUES = ("Z", "S", "r_lambda")
+#: μ^k = σ′ᵀ λ^k, and along ż^k: σ′ ż^k and the derivative of μ^k at fixed λ^k.
+FACTORS = ("mu", "S_dot", "mu_dot")
+#: What is left of the conditions along θ̇ where nothing else moves.
+_STILL = frozenset({"lambda", "mu", "lambda_dot", "mu_dot", "X_dot"})
+_FIXED = frozenset({"lambda_dot"})
+_BATCH = (l.i, l.p)
+
+
+def lifted(problem: Problem) -> Program:
+    """The routines ``constraints``, ``factors`` (or ``coupled``), ``output`` and ``penalty``.
+
+    Raises
+    ------
+    DerivationError
+        If J has no gradient.
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> program = lifted(chain([2, 3, 1]))
+    >>> for line in program.routine("factors").body:
+    ...     print(line.formula)
+    μ¹ = σ′¹(z¹) ⊙ λ¹
+    ṡ¹ = σ′¹(z¹) ⊙ ż¹
+    μ̇¹ = σ′′¹(z¹) ⊙ λ¹ ⊙ ż¹
+    """
+    if reason := without_derivative(problem):
+        raise DerivationError(reason)
+    return Program(problem, tuple(_Lifted(problem).routines()))
+
+
+class _Lifted(Lowering):
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem, Derivation(problem, order=2).split("preactivation"))
+
+    def routines(self) -> Iterator[Routine]:
+        theta, X, Y = Argument("theta", THETA), Argument("X"), Argument("Y")
+        point, lam = Argument("states", ("Z", "S")), Argument("multipliers", MULTIPLIERS)
+        along = Argument("tangents", ("Z_dot",))
+        yield Routine(
+            "constraints",
+            "z^k, σ^k(z^k) (S0, S1) and the constraints c^k at any x^1, ..., x^{N−1}, z^N.",
+            (theta, X, Argument("states", STATES)),
+            tuple(self.constraints()),
+            VALUES,
+        )
+        hidden = range(1, self.depth)
+        for name, is_coupled in (("factors", False), ("coupled", True)):
+            layers = [k for k in hidden if self.coupled(k) is is_coupled]
+            if layers:
+                yield Routine(
+                    name,
+                    "μ^k (S4), and along ż^k at fixed λ^k: σ′ ż^k (T1) and μ̇^k (T4).",
+                    (point, lam, along),
+                    tuple(line for k in layers for line in self.factors(k)),
+                    FACTORS,
+                )
+        yield Routine(
+            "output",
+            "μ^N = −∂J/∂z^N (S2, S4), and its derivative along ż^N (T1, T2, T4).",
+            (Y, point, along),
+            self.output(),
+            FACTORS,
+        )
+        yield Routine(
+            "penalty",
+            "ρ Ω″(θ) θ̇: (T5) and (T6) where nothing else moves.",
+            (theta, Argument("direction", DIRECTION)),
+            tuple(self.penalty()),
+            ("HW", "Hb"),
+        )
+
+    def coupled(self, k: int) -> bool:
+        """Whether the components of layer k depend on each other's preactivations."""
+        return self.problem.activations[k - 1].coupled
+
+    def constraints(self) -> Iterator[Assign]:
+        """Forward, each layer from the given state of the one before."""
+        for k in range(1, self.depth + 1):
+            linear, value = self.solved("S0", k), _renamed(self.solved("S1", k))
+            last = k == self.depth
+            state, image = (
+                (linear.target, linear.value) if last else (ref("X", k, _BATCH), value.target)
+            )
+            label = "S0" if last else "S1"
+            formula = self.formula(self.derivation.condition(label, k), k, True)
+            gap = t.total([state, t.negate(image)], _BATCH)
+            lines = [value] if last else [linear, value]
+            yield from [*lines, Assign(ref("r_lambda", k, _BATCH), gap, (label,), k, formula)]
+
+    def factors(self, k: int) -> Iterator[Assign]:
+        """μ^k, σ′ ż and μ̇^k, in z and s = σ(z)."""
+        for line in (self.solved("S4", k), self.solved("T1", k), self.solved("T4", k, _FIXED)):
+            yield _renamed(line)
+
+    def output(self) -> tuple[Assign, ...]:
+        """The derivatives of J by z^N, through σ^N."""
+        N = self.depth
+        lines = [self.solved("S2", N), self.solved("T1", N)]
+        if self.fused is None:
+            lines += [self.solved("S4", N), self.solved("T2", N), self.solved("T4", N)]
+        else:
+            lines.append(self.from_fused("mu", self.fused, ("S2", "S4")))
+            moved = self.fused_tangent(self.fused)
+            lines.append(self.from_fused("mu_dot", moved, ("T2", "T4")))
+        return live(
+            [_renamed(line) for line in lines],
+            lambda array: array.name in {"mu", "mu_dot", "S_dot"},
+        )
+
+    def penalty(self) -> Iterator[Assign]:
+        """Of every weight and bias."""
+        for k in range(1, self.depth + 1):
+            for label in ("T5", "T6"):
+                line = self.residual(label, k, _STILL)
+                if line.value == t.scalar(0):
+                    moved = ref("W_dot" if label == "T5" else "b_dot", k, line.target.axes)
+                    line = replace(line, value=t.Call(moved.axes, t.Fn("zeros_like"), (moved,)))
+                yield line
+
+
+def _renamed(line: Assign) -> Assign:
+    """The line with s = σ(z) in place of the state x, which need not be equal to it."""
+
+    def change(node: t.Node) -> t.Node:
+        if isinstance(node, t.Ref) and node.name in {"X", "X_dot"} and _own(node, line):
+            return replace(node, name=node.name.replace("X", "S"))
+        return node
+
+    target = change(line.target)
+    assert isinstance(target, t.Ref)
+    left, right = line.formula.split(" = ", 1)
+    if target != line.target:
+        left = math(target)
+    return replace(line, target=target, value=line.value.map(change), formula=f"{left} = {right}")
+
+
+def _own(array: t.Ref, line: Assign) -> bool:
+    return array.layer == line.target.layer
