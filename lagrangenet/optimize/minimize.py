@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ from lagrangenet.runtime import GraphRoutines, Routines
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
 #: Options of every method: they are the reporter's.
 COMMON = ("maxiter", "seconds")
+#: The message of a checkpoint.
+RUNNING = "the run had not ended when this was written; continue with x0"
 
 
 def minimize(
@@ -113,7 +115,7 @@ def minimize(
     limits, given = _options(chosen, options)
     tolerance = TOLERANCE[task.dtype] if tol is None else _tolerance(tol)
     start, history = _start(task, x0, seed)
-    keep = None if checkpoint is None else files.keeper(Path(checkpoint), task, chosen.name)
+    keep = None if checkpoint is None else _keeper(checkpoint, task, chosen, tolerance)
     progress = Progress(task, callback, **limits, save=keep, history=history)
     result = run(task, chosen, start, {**given, "tol": tolerance}, progress, tolerance)
     result.update(reason=reason, wall_s=time.perf_counter() - began)
@@ -141,6 +143,18 @@ def run(
         except (ArithmeticError, ValueError) as error:  # numpy's LinAlgError is a ValueError
             outcome = Outcome(progress.last or start, f"the method broke off: {error}")
         return certified(task, method, outcome, progress, tol, stopped)
+
+
+def _keeper(
+    path: str | PathLike[str], task: Task, method: Method, tol: float
+) -> Callable[[Progress], None]:
+    """Writes a run as it stands."""
+
+    def keep(progress: Progress) -> None:
+        assert progress.last is not None
+        files.save(certified(task, method, Outcome(progress.last), progress, tol, RUNNING), path)
+
+    return keep
 
 
 def _options(

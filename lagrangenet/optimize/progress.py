@@ -14,8 +14,8 @@ from lagrangenet.optimize.task import Point, Task
 from lagrangenet.runtime import Array
 
 Callback = Callable[[Any], Any]
-#: Seconds between two checkpoints.
-CHECKPOINT_EVERY = 10.0
+#: Seconds between two checkpoints, and what share of the time writing them may take.
+CHECKPOINT_EVERY, CHECKPOINT_SHARE = 1.0, 0.05
 
 
 class Stop(Exception):  # noqa: N818  # control flow as StopIteration, which SciPy would swallow
@@ -35,7 +35,7 @@ class Progress:
     seconds : float, optional
         A method that runs for longer is stopped at its next iteration.
     save : callable, optional
-        ``save(progress)``, called at most every ``CHECKPOINT_EVERY`` seconds.
+        ``save(progress)``, called at the first iteration and then every second or more rarely.
     history : list, optional
         Records of the run that this one goes on with.
 
@@ -62,7 +62,8 @@ class Progress:
         self.history = [] if history is None else list(history)
         self.before = len(self.history)
         self.last: Point | None = None
-        self.began = self.saved = time.perf_counter()
+        self.began = time.perf_counter()
+        self.due = self.began
         self.earlier = float(self.history[-1].get("seconds", 0.0)) if self.history else 0.0
 
     @property
@@ -111,9 +112,10 @@ class Progress:
         }
         self.history.append(record)
         self.last = Point(theta, states, multipliers)
-        if self.save is not None and now - self.saved >= CHECKPOINT_EVERY:
+        if self.save is not None and now >= self.due:
             self.save(self)
-            self.saved = time.perf_counter()
+            after = time.perf_counter()
+            self.due = after + max(CHECKPOINT_EVERY, (after - now) / CHECKPOINT_SHARE)
         if self.callback is not None:
             self._call_back(record)
         if self.maxiter is not None and self.nit >= self.maxiter:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from lagrangenet.runtime import Array
 
 
@@ -27,6 +29,10 @@ class Region:
     def free(self) -> bool:
         """Whether every θ is allowed."""
         return self.bounds is None and self.constraints is None
+
+    def optimality(self, theta: Array, slope: Array) -> float:  # noqa: ARG002
+        """How far from stationary θ is where ∂L/∂θ is ``slope``."""
+        return float(np.abs(slope).max())
 
 
 def region(size: int, bounds: Any = None, constraints: Any = None) -> Region:  # noqa: ARG001

@@ -109,6 +109,6 @@ def _message(
 
 def resumed_point(task: Task, saved: Any) -> Point:
     """The point of an earlier result of the same task."""
-    theta = np.asarray(saved.x, task.dtype).copy()
+    theta = task.routines.pack(task.routines.unpack(saved.x))
     states = task.shapes.flat(saved.states, "states of x0")
     return Point(theta, states, task.shapes.flat(saved.multipliers, "multipliers of x0"))

@@ -13,6 +13,7 @@ import numpy as np
 
 from lagrangenet.errors import DataError
 from lagrangenet.runtime import Array, GraphRoutines, Routines
+from lagrangenet.runtime.arrays import floating
 from lagrangenet.runtime.graph_layout import GraphLayout
 from lagrangenet.runtime.kkt import ChainLayout
 
@@ -134,7 +135,10 @@ def _last(array: Array, shape: tuple[int, ...]) -> Array:
 def _joined(
     arrays: list[Any], shapes: list[tuple[int, ...]], labels: list[str], name: str, dtype: str
 ) -> Array:
-    found = [np.asarray(array, dtype) for array in arrays]
+    found = [
+        floating(array, f"{name}, {label}", dtype)
+        for array, label in zip(arrays, labels, strict=True)
+    ]
     for array, shape, label in zip(found, shapes, labels, strict=True):
         if array.shape != shape:
             raise DataError(f"{name}, {label}: shape {array.shape}, expected {shape}")
