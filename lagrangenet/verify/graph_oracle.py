@@ -11,6 +11,7 @@ complex steps of the forward ones. Slow: for small data.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -131,6 +132,17 @@ class GraphOracle:
             if kinks:
                 found[node.names[local]] = kinks[0]
         return found
+
+    def arguments(self, theta: Arrays, inputs: Arrays) -> dict[Choice, Array]:
+        """What each activation is applied to in a forward pass, whether it is a state or not."""
+        seen: dict[Choice, list[Array]] = {choice: [] for choice in self._sigma}
+        watching = copy(self)
+        watching._sigma = {
+            choice: Rule(partial(_noted, seen[choice], found.value), found.slope)
+            for choice, found in self._sigma.items()
+        }
+        watching.forward(theta, inputs)
+        return {choice: np.concatenate(arrays) for choice, arrays in seen.items() if arrays}
 
     # -- values ----------------------------------------------------------------------------------
 
@@ -482,6 +494,11 @@ def _floats(numbers: Array) -> Array:
     for place in np.ndindex(numbers.shape):
         found[place] = _float(numbers[place])
     return found
+
+
+def _noted(seen: list[Array], value: Callable[[Array], Array], z: Array) -> Array:
+    seen.append(np.ravel(np.real(z)))
+    return value(z)
 
 
 def _as_array(number: Number) -> Number:
