@@ -20,7 +20,9 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import (
     DIRECTION,
+    GRADIENTS,
     MULTIPLIERS,
+    PRODUCT,
     STATES,
     THETA,
     Argument,
@@ -29,6 +31,7 @@ from lagrangenet.routines.ir import (
     Routine,
     ref,
 )
+from lagrangenet.routines.lower import lower
 from lagrangenet.routines.lowering import Lowering, math
 from lagrangenet.routines.passes.live import live
 from lagrangenet.symbolic import language as l
@@ -40,14 +43,14 @@ from lagrangenet.symbolic.derivatives import without_derivative
 VALUES = ("Z", "S", "r_lambda")
 #: μ^k = σ′ᵀ λ^k, and along ż^k: σ′ ż^k and the derivative of μ^k at fixed λ^k.
 FACTORS = ("mu", "S_dot", "mu_dot")
-#: What is left of the conditions along θ̇ where nothing else moves.
+#: What is zero in the conditions where only θ moves, and there are no constraints.
 _STILL = frozenset({"lambda", "mu", "lambda_dot", "mu_dot", "X_dot"})
 _FIXED = frozenset({"lambda_dot"})
 _BATCH = (l.i, l.p)
 
 
 def lifted(problem: Problem) -> Program:
-    """The routines ``constraints``, ``factors`` (or ``coupled``), ``output`` and ``penalty``.
+    """The passes of the first order, and ``constraints``, ``factors`` (``coupled``), ``output``, ``penalty``.
 
     Raises
     ------
@@ -66,7 +69,9 @@ def lifted(problem: Problem) -> Program:
     """
     if reason := without_derivative(problem):
         raise DerivationError(reason)
-    return Program(problem, tuple(_Lifted(problem).routines()))
+    first = lower(Derivation(problem))
+    passes = (first.routine(name) for name in ("forward", "loss", "backward", "gradient"))
+    return Program(problem, (*passes, *_Lifted(problem).routines()))
 
 
 class _Lifted(Lowering):
@@ -100,14 +105,14 @@ class _Lifted(Lowering):
             "μ^N = −∂J/∂z^N (S2, S4), and its derivative along ż^N (T1, T2, T4).",
             (Y, point, along),
             self.output(),
-            FACTORS,
+            ("mu", "mu_dot"),
         )
         yield Routine(
             "penalty",
-            "ρ Ω″(θ) θ̇: (T5) and (T6) where nothing else moves.",
+            "ρ Ω′(θ) (S5, S6), and ρ Ω″(θ) θ̇ (T5, T6), where all multipliers are zero.",
             (theta, Argument("direction", DIRECTION)),
             tuple(self.penalty()),
-            ("HW", "Hb"),
+            (*GRADIENTS, *PRODUCT),
         )
 
     def coupled(self, k: int) -> bool:
@@ -151,10 +156,10 @@ class _Lifted(Lowering):
     def penalty(self) -> Iterator[Assign]:
         """Of every weight and bias."""
         for k in range(1, self.depth + 1):
-            for label in ("T5", "T6"):
+            for label in ("S5", "S6", "T5", "T6"):
                 line = self.residual(label, k, _STILL)
                 if line.value == t.scalar(0):
-                    moved = ref("W_dot" if label == "T5" else "b_dot", k, line.target.axes)
+                    moved = ref("W_dot" if label[1] == "5" else "b_dot", k, line.target.axes)
                     line = replace(line, value=t.Call(moved.axes, t.Fn("zeros_like"), (moved,)))
                 yield line
 

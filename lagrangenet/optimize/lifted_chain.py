@@ -1,0 +1,141 @@
+"""The lifted system of a chain: values, steps and multipliers by sweeps over the layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lagrangenet.optimize.blocks import Blocks, Layered, Values
+from lagrangenet.optimize.condensed import corrected, gradient, matrix, sweep
+from lagrangenet.optimize.task import Point, Task
+from lagrangenet.runtime import Array
+
+#: How far outputs are moved at once towards what the loss wants, relative to 1/M.
+SOFT = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """The KKT system of a chain at (θ, x, λ).
+
+    Attributes
+    ----------
+    net : Layered
+    blocks : Blocks
+    multipliers : list of ndarray
+    parameters : ndarray
+        ∂L/∂θ.
+    optimality : float
+        max |∂L/∂x|, |∂L/∂θ|.
+    """
+
+    net: Layered
+    blocks: Blocks
+    multipliers: list[Array]
+    parameters: Array
+    optimality: float
+
+    def matrix(self) -> Array:
+        """The condensed matrix; its lower half counts."""
+        return matrix(self.net, self.blocks)
+
+    def metric(self) -> Array:
+        """Σ_k |ẋ^k|² as a quadratic form in θ̇."""
+        return matrix(self.net, self.blocks, metric=True)
+
+    def right(self, weight: float) -> Array:
+        """−∂L̇/∂θ at θ̇ = 0."""
+        return -sweep(self.net, self.blocks, None, weight)[2]
+
+    def step(self, along: Array, weight: float) -> tuple[list[Array], list[Array]]:
+        """ẋ and λ⁺ for θ̇."""
+        dx, plus, _ = sweep(self.net, self.blocks, along, weight)
+        return dx, plus
+
+    def slope(self, along: Array, dx: list[Array]) -> float:
+        """The derivative of J along a step."""
+        return float(self.blocks.penalty @ along - np.vdot(self.blocks.wanted, dx[-1]))
+
+    def corrected(self, dx: list[Array], new: Values) -> list[Array]:
+        """ẋ that also undoes what the constraints were at the new point."""
+        change = corrected(self.net, self.blocks, new.gaps)
+        return [x + more for x, more in zip(dx, change, strict=True)]
+
+
+class LiftedChain:
+    """A chain whose states and multipliers are unknowns."""
+
+    def __init__(self, task: Task) -> None:
+        from lagrangenet.problem import Problem
+
+        assert isinstance(task.problem, Problem)
+        self.net = Layered(task.problem, task.X, task.Y)
+        self.task = task
+        self.samples, self.depth = len(task.X), task.problem.depth
+        self.identity = task.problem.layers[-1].activation.name == "identity"
+
+    def rows(self, theta: Array) -> Array:
+        """θ in the order in which it is solved for."""
+        return self.net.rows(theta)
+
+    def forward(self, theta: Array) -> Values:
+        """The point with the states of a forward pass."""
+        return self.net.values(theta, self.net.forward(theta))
+
+    def towards(self, theta: Array) -> Values:
+        """A forward pass whose outputs are moved to where the loss is smaller: z^N one Newton step on."""
+        at = self.forward(theta)
+        wanted, output = self.net.output(at)
+        soft = 0.0 if self.identity else SOFT / self.samples
+        if output.ndim == 2:
+            size = np.abs(output) + soft
+            move = np.divide(wanted, size, out=np.zeros_like(wanted), where=size > 0)
+        else:
+            eye = np.eye(output.shape[1], dtype=output.dtype)
+            soft = max(soft, SOFT * 1e-3 / self.samples)
+            move = np.linalg.solve(output + soft * eye, wanted[:, :, None])[:, :, 0]
+        return self.net.values(theta, [*at.states[:-1], at.states[-1] + move])
+
+    def resumed(self, point: Point) -> tuple[Values, list[Array]] | None:
+        """A point (θ, x, λ) that was saved; None where z^N cannot be told from x^N."""
+        if point.states is None or point.multipliers is None or not self.identity:
+            return None
+        states = list(self.task.shapes.arrays(point.states))
+        at = self.net.values(self.rows(point.theta), states)
+        return at, list(self.task.shapes.arrays(point.multipliers))
+
+    def adjoint(self, at: Values) -> list[Array]:
+        """The multipliers with ∂L/∂x = 0."""
+        return self.net.adjoint(at)
+
+    def linear(self, at: Values, multipliers: list[Array]) -> Linear:
+        """The KKT system at a point."""
+        blocks = self.net.blocks(at, multipliers)
+        parameters, worst = gradient(self.net, blocks, multipliers)
+        largest = float(np.abs(parameters).max())
+        return Linear(self.net, blocks, multipliers, parameters, max(worst, largest))
+
+    def moved(self, at: Values, along: Array, dx: list[Array], step: float) -> Values:
+        """The point after a step."""
+        states = [x + step * change for x, change in zip(at.states, dx, strict=True)]
+        return self.net.values(at.theta + step * along, states)
+
+    def point(self, at: Values, multipliers: list[Array] | None = None) -> Point:
+        """θ, x and λ in the order of the task; x and λ are those of θ where z^N has no equal."""
+        theta = self.net.flat(at.theta)
+        if multipliers is None or not self.identity:
+            return Point(theta)
+        states, lam = (np.concatenate([a.ravel() for a in arrays])
+                       for arrays in (at.states, multipliers))  # fmt: skip
+        return Point(theta, states, lam)
+
+
+def blended(old: list[Array], new: list[Array], step: float) -> list[Array]:
+    """Multipliers after a step."""
+    if step == 1.0:
+        return new
+    return [a + step * (b - a) for a, b in zip(old, new, strict=True)]
+
+
+__all__ = ["Blocks", "Linear", "LiftedChain", "blended"]
