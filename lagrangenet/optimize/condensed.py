@@ -114,11 +114,8 @@ def matrix(net: Layered, blocks: Blocks, weight: float = 0.0, metric: bool = Fal
     With ``metric`` it is Σ_k ẋᵏᵀẋᵏ as a quadratic form in θ̇, what ``weight`` stands for.
     """
     found = np.zeros((len(blocks.bend), len(blocks.bend)), blocks.bend.dtype)
-    widest = max(rows * columns for rows, columns in net.shapes)
-    widest = max(
-        widest, max((a * c for (a, _), (_, c) in zip(net.shapes, net.shapes, strict=True)))
-    )
-    step = max(16, CHUNK // (found.itemsize * widest * 4))
+    widest = max(columns for shape in net.shapes for columns in shape) ** 2
+    step = max(16, CHUNK // (found.itemsize * widest))
     for start in range(0, len(net.X), step):
         part = _Part(net, blocks, slice(start, start + step), metric)
         part.add(found, weight)

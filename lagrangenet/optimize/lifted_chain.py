@@ -9,6 +9,7 @@ import numpy as np
 from lagrangenet.optimize.blocks import Blocks, Layered, Values
 from lagrangenet.optimize.condensed import corrected, gradient, matrix, sweep
 from lagrangenet.optimize.task import Point, Task
+from lagrangenet.problem import Problem
 from lagrangenet.runtime import Array
 
 #: How far outputs are moved at once towards what the loss wants, relative to 1/M.
@@ -67,9 +68,8 @@ class LiftedChain:
     """A chain whose states and multipliers are unknowns."""
 
     def __init__(self, task: Task) -> None:
-        from lagrangenet.problem import Problem
-
         assert isinstance(task.problem, Problem)
+        assert isinstance(task.X, np.ndarray)
         self.net = Layered(task.problem, task.X, task.Y)
         self.task = task
         self.samples, self.depth = len(task.X), task.problem.depth
@@ -136,6 +136,3 @@ def blended(old: list[Array], new: list[Array], step: float) -> list[Array]:
     if step == 1.0:
         return new
     return [a + step * (b - a) for a, b in zip(old, new, strict=True)]
-
-
-__all__ = ["Blocks", "Linear", "LiftedChain", "blended"]

@@ -149,14 +149,18 @@ class Search:
             return "a restoration raised J far above its start"
         return ""
 
-    def tell(self, progress: Progress, linear: Any, **extra: float) -> None:
+    def tell(self, progress: Progress, linear: Any, step: float, shift: float) -> None:
         """Report the point, with the residuals of the system that led to it."""
+        theta, states, multipliers = self.system.point(self.at, self.multipliers)
         progress.report(
-            *self.system.point(self.at, self.multipliers),
+            theta,
+            states,
+            multipliers,
             fun=self.at.fun,
             optimality=linear.optimality,
             violation=self.at.worst,
-            **extra,
+            step=step,
+            shift=shift,
         )
 
 
