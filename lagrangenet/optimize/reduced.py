@@ -21,6 +21,14 @@ KEPT = 3
 class Reduced:
     """J(θ), its gradient and Hessian products, counted; and the callback that reports.
 
+    Parameters
+    ----------
+    task, progress, tol
+        As of every method.
+    scale : float
+        A power of two: SciPy sees ``scale`` J, whose digits are those of J. Where a method compares
+        a curvature or a step with an absolute threshold, this says what is small.
+
     Attributes
     ----------
     nfev, nhev : int
@@ -29,14 +37,19 @@ class Reduced:
         How many evaluations were not finite.
     """
 
-    def __init__(self, task: Task, progress: Progress, tol: float) -> None:
-        self.task, self.progress, self.tol = task, progress, tol
+    def __init__(self, task: Task, progress: Progress, tol: float, scale: float = 1.0) -> None:
+        self.task, self.progress, self.tol, self.scale = task, progress, tol, scale
         self.nfev = self.nhev = self.undefined = 0
         self.best = np.inf
         self._kept: list[tuple[Array, float, Array]] = []
 
     def fun(self, theta: Array) -> tuple[float, Array]:
-        """J and its gradient; infinite where J has no value."""
+        """``scale`` times J and its gradient; infinite where J has no value."""
+        value, slope = self.evaluated(theta)
+        return self.scale * value, self.scale * slope
+
+    def evaluated(self, theta: Array) -> tuple[float, Array]:
+        """J and its gradient."""
         self.nfev += 1
         value, slope = self.task.fun_and_grad(theta.astype(self.task.dtype, copy=False))
         slope = slope.astype(np.float64, copy=False)
@@ -47,14 +60,14 @@ class Reduced:
         return value, slope
 
     def hessp(self, theta: Array, p: Array) -> Array:
-        """∇²J p."""
+        """``scale`` ∇²J p."""
         self.nhev += 1
         dtype = self.task.dtype
         found = self.task.hessp(theta.astype(dtype, copy=False), p.astype(dtype, copy=False))
-        return found.astype(np.float64, copy=False)
+        return self.scale * found.astype(np.float64, copy=False)
 
     def hessian(self, theta: Array) -> Array:
-        """∇²J, (P, P), from P products."""
+        """``scale`` ∇²J, (P, P), from P products."""
         columns = [self.hessp(theta, unit) for unit in np.eye(self.task.size)]
         found: Array = np.stack(columns, axis=1)
         return (found + found.T) / 2
@@ -64,7 +77,7 @@ class Reduced:
         for kept, value, slope in reversed(self._kept):
             if np.array_equal(kept, theta):
                 return value, slope
-        return self.fun(theta)
+        return self.evaluated(theta)
 
     def optimality(self, theta: Array) -> float:
         """How far from stationary θ is."""

@@ -20,6 +20,8 @@ from lagrangenet.optimize.task import Point, Task
 #: Methods end by the tolerance of this package alone; these would end them before.
 _NEVER = 10**9
 _QUIET = {"maxiter": _NEVER, "gtol": 0.0}
+#: For methods that take a curvature p·∇²J p of 1e-15 for zero, whatever the size of p.
+_SCALE = 2.0**20
 #: A method with a dense Hessian is for at most this many parameters.
 DENSE = 500
 
@@ -28,6 +30,7 @@ def solve(
     scipy_name: str,
     second: str,
     fixed: dict[str, Any],
+    scale: float,
     task: Task,
     start: Point,
     options: Options,
@@ -42,12 +45,14 @@ def solve(
         What it takes of the second order.
     fixed : dict
         Options that are the same in every run.
+    scale : float
+        What J is multiplied with, see :class:`Reduced`.
     task, start, options, progress
         As of every method.
     """
     from scipy.optimize import minimize  # here, because the import takes a while
 
-    reduced = Reduced(task, progress, options["tol"])
+    reduced = Reduced(task, progress, options["tol"], scale)
     more: dict[str, Any] = {}
     if second:
         more[second] = reduced.hessp if second == "hessp" else reduced.hessian
@@ -84,6 +89,7 @@ def _add(
     second: str = "",
     defaults: Options | None = None,
     accepts: frozenset[Accepts] = frozenset(),
+    scale: float = 1.0,
     **more: Any,
 ) -> None:
     METHODS.add(
@@ -91,7 +97,7 @@ def _add(
             scipy_name.lower(),
             summary,
             "reduced",
-            partial(solve, scipy_name, second, fixed),
+            partial(solve, scipy_name, second, fixed, scale),
             {"maxiter": 20_000, "seconds": None, "restarts": 10, **(defaults or {})},
             accepts,
             **more,
@@ -113,6 +119,7 @@ _add(
     "Newton with line search, steps by conjugate gradients; SciPy",
     {"maxiter": _NEVER, "xtol": 0.0},
     "hessp",
+    scale=_SCALE,
 )
 _add(
     "trust-ncg",
@@ -126,6 +133,7 @@ _add(
     "Newton in a trust region, steps by the Lanczos method; SciPy",
     {**_QUIET, "inexact": True},
     "hessp",
+    scale=_SCALE,
 )
 _add(
     "trust-exact",
