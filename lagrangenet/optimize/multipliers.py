@@ -67,7 +67,7 @@ def recovered(
     """
     A, low, high = rows
     nu_sign, eta_sign = signs_of(theta, *limits), signs_of(A @ theta, low, high)
-    held, used = nu_sign.any(axis=0), eta_sign.any(axis=0)
+    held, used = nu_sign[0] | nu_sign[1], eta_sign[0] | eta_sign[1]
     eta = np.zeros(len(A))
     if used.any():
         eta[used] = np.linalg.lstsq(A[used][:, ~held].T, -slope[~held], rcond=None)[0]
@@ -98,7 +98,7 @@ def _with_signs(A: Array, slope: Array, nu_sign: Array, eta_sign: Array) -> Regi
 
     matrix = np.hstack([np.eye(len(slope)), A.T])
     signs = np.hstack([nu_sign, eta_sign])
-    used = signs.any(axis=0)
+    used = signs[0] | signs[1]
     least, most = np.where(signs[0], -np.inf, 0.0), np.where(signs[1], np.inf, 0.0)
     found = np.zeros(len(used))
     if used.any():

@@ -1,0 +1,357 @@
+"""The certificate of a result: is it a KKT point, and of which order, by oracles of their own.
+
+    c = 0,   ∂L/∂x = 0,   ∂L/∂θ = 0,   θ in its region,   signs and complementarity of its multipliers
+
+For a chain every residual is that of the textbook (:mod:`lagrangenet.verify.textbook`), which shares
+no code with the routines that the methods used; for a graph the routines' own, beside which the
+brute-force oracle is put at a few samples. It costs about what two gradients do. It reports;
+whether a point is good enough is decided by the tolerance alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+
+from lagrangenet.graph import Graph
+from lagrangenet.optimize.multipliers import RegionMultipliers, signs_of
+from lagrangenet.optimize.second_order import SecondOrder
+from lagrangenet.optimize.task import Point, Task
+from lagrangenet.problem import Problem
+from lagrangenet.runtime import Array
+from lagrangenet.verify.curvature import Curvature, unlisted_functions
+from lagrangenet.verify.graph_oracle import GraphOracle
+from lagrangenet.verify.graph_oracle import Point as OraclePoint
+from lagrangenet.verify.textbook import Textbook
+
+SCHEMA = "lagrangenet.kkt/1"
+
+Kind = Literal["feasibility", "stationarity", "second order", "oracle"]
+#: Samples at which the brute-force oracle of a graph is asked; it loops over every index.
+SAMPLES = 4
+#: Of entries of the gradient (and of curvature), relative to the largest, at least 1.
+AGREE = {"float64": 1e-9, "float32": 1e-3}
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One line: a condition, how far the point is from it, and where it is farthest.
+
+    Attributes
+    ----------
+    kind : {"feasibility", "stationarity", "second order", "oracle"}
+        What it belongs to; "oracle" compares two ways to calculate.
+    name : str
+    figure, tolerance : float
+    source : str
+        What calculated the figure.
+    where : str
+        The block of the worst entry.
+    """
+
+    kind: Kind
+    name: str
+    figure: float
+    tolerance: float
+    source: str
+    where: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the figure is at most the tolerance; NaN is not."""
+        return bool(self.figure <= self.tolerance)
+
+
+@dataclass(frozen=True)
+class KKTCertificate:
+    """What was measured at a point.
+
+    Attributes
+    ----------
+    conditions : tuple of Condition
+    second_order : SecondOrder or None
+        None where it was not asked for.
+    notes : tuple of str
+        What a reader should know: constraint qualification, choices of subgradients.
+    """
+
+    conditions: tuple[Condition, ...]
+    second_order: SecondOrder | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether every condition of the first order holds, and the oracles agree."""
+        return all(c.holds for c in self.conditions)
+
+    @property
+    def failures(self) -> tuple[Condition, ...]:
+        """The conditions that do not hold."""
+        return tuple(c for c in self.conditions if not c.holds)
+
+    @property
+    def optimality(self) -> float:
+        """The worst figure of stationarity, complementarity and signs."""
+        return _worst(c.figure for c in self.conditions if c.kind == "stationarity")
+
+    @property
+    def constr_violation(self) -> float:
+        """The worst figure of feasibility."""
+        return _worst(c.figure for c in self.conditions if c.kind == "feasibility")
+
+    @property
+    def order(self) -> int:
+        """0: no KKT point; 1: one; 2: one with the second-order sufficient condition."""
+        if not self.holds:
+            return 0
+        found = self.second_order
+        return 2 if found is not None and found.condition == "sufficient" else 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; figures that are not finite are strings."""
+        second = self.second_order
+        return {
+            "schema": SCHEMA,
+            "holds": self.holds,
+            "order": self.order,
+            "conditions": [
+                {**asdict(c), "figure": _plain(c.figure), "holds": c.holds} for c in self.conditions
+            ],
+            "second_order": None if second is None else second.to_dict(),
+            "notes": list(self.notes),
+        }
+
+    def to_json(self) -> str:
+        """The certificate as JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+
+    def __str__(self) -> str:
+        said = {
+            2: "a KKT point, certified to the second order",
+            1: "a KKT point",
+            0: "no KKT point",
+        }
+        rows = [said[self.order]]
+        for c in self.conditions:
+            mark, sign = ("holds", "≤") if c.holds else ("FAILS", ">")
+            rows.append(f"{mark}  {c.figure:8.1e} {sign} {c.tolerance:.0e}  {c.name} ({c.source})")
+            if not c.holds and c.where:
+                rows.append(f"{'':7s}{c.where}")
+        if self.second_order is not None:
+            rows.append(str(self.second_order))
+        return "\n".join([*rows, *self.notes])
+
+
+class _Block(NamedTuple):
+    """A residual and the block that it belongs to."""
+
+    where: str
+    values: Array
+
+
+def certify(
+    task: Task,
+    point: Point,
+    tol: float,
+    multipliers: RegionMultipliers | None = None,
+    second: SecondOrder | None = None,
+) -> KKTCertificate:
+    """Measure a point.
+
+    Parameters
+    ----------
+    task : Task
+    point : Point
+        With states and multipliers.
+    tol : float
+        For stationarity and feasibility, absolute.
+    multipliers : RegionMultipliers, optional
+        Of the limits on θ; by default recovered from the gradient.
+    second : SecondOrder, optional
+        Belongs into the certificate; its curvature is checked.
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> task = Task(chain([1, 1]), [[-1.0], [1.0]], [[-2.0], [2.0]])
+    >>> found = certify(task, task.completed(Point(np.array([2.0, 0.0]))), 1e-8)
+    >>> found.order, found.optimality
+    (1, 0.0)
+    """
+    measured = _chain(task, point) if isinstance(task.problem, Problem) else _graph(task, point)
+    feasible, by_x, by_theta, source = measured
+    rows = [
+        _row("feasibility", "∂L/∂λ = c = 0", feasible, tol, source),
+        _row("stationarity", "∂L/∂x = 0", by_x, tol, source),
+    ]
+    notes: list[str] = []
+    slope = np.concatenate([block.values.ravel() for block in by_theta])
+    if task.region.free:
+        rows.append(_row("stationarity", "∂L/∂θ = 0", by_theta, tol, source))
+    else:
+        given = task.region.multipliers(point.theta, slope) if multipliers is None else multipliers
+        rows += _region_rows(task, point.theta, slope, given, tol, source)
+        notes.append(_qualification(task, point.theta))
+    if isinstance(task.problem, Graph):
+        rows.append(_oracle_row(task, point.theta))
+    if second is not None and second.curvature == second.curvature:
+        rows += _curvature_row(task, point.theta, second)
+    return KKTCertificate(tuple(rows), second, tuple(filter(None, notes)))
+
+
+def _row(kind: Kind, name: str, blocks: list[_Block], tol: float, source: str) -> Condition:
+    figures = [float(np.abs(b.values).max()) if b.values.size else 0.0 for b in blocks]
+    at = int(np.argmax([np.inf if np.isnan(f) else f for f in figures])) if figures else 0
+    figure, where = (figures[at], blocks[at].where) if figures else (0.0, "")
+    return Condition(kind, name, figure, tol, source, f"worst at {where}" if where else "")
+
+
+# -- residuals ---------------------------------------------------------------------------------------
+
+_Measured = tuple[list[_Block], list[_Block], list[_Block], str]
+
+
+def _chain(task: Task, point: Point) -> _Measured:
+    """∂L/∂λ, ∂L/∂x and ∂L/∂θ by the textbook."""
+    assert isinstance(task.problem, Problem)
+    theta, states, lam = _float64(task, point)
+    X = cast(Any, task.X)
+    with np.errstate(all="ignore"):
+        rows = Textbook(task.problem).residuals(theta, X, task.Y, states, lam)
+    blocks: list[list[_Block]] = [[], [], []]
+    for k, (c, by_x, dW, db) in enumerate(rows, 1):
+        blocks[0].append(_Block(f"layer {k}, (S1)", c))
+        blocks[1].append(_Block(f"layer {k}, ({'S2' if k == len(rows) else 'S3'})", by_x))
+        blocks[2] += [_Block(f"layer {k}, (S5) ∂L/∂W", dW), _Block(f"layer {k}, (S6) ∂L/∂b", db)]
+    return blocks[0], blocks[1], blocks[2], "textbook backpropagation"
+
+
+def _float64(task: Task, point: Point) -> Any:
+    theta, states, lam = (np.asarray(part, dtype=np.float64) for part in point)
+    return task.shaped(theta), task.shapes.arrays(states), task.shapes.arrays(lam)
+
+
+def _graph(task: Task, point: Point) -> _Measured:
+    """∂L/∂λ, ∂L/∂x and ∂L/∂θ: by the oracle for few samples, else by the routines themselves."""
+    assert isinstance(task.problem, Graph)
+    theta, _, lam = _float64(task, point)
+    names, X = list(lam), cast(Any, task.X)
+    assert point.states is not None
+    assert point.multipliers is not None
+    if task.samples <= SAMPLES:
+        whole = task.shapes.states(point.states, task.shaped(point.theta))
+        found = GraphOracle(task.problem).residuals(OraclePoint(theta, X, task.Y), whole, lam)
+        source = "brute-force oracle"
+    else:
+        residuals = task.residuals(point.theta, point.states, point.multipliers)
+        by_lambda, by_x = (task.shapes.arrays(a) for a in residuals[:2])
+        found = {**{f"lambda_{n}": by_lambda[n] for n in names}, **{n: by_x[n] for n in names},
+                 **task.shaped(residuals.parameters)}  # fmt: skip
+        source = "generated residuals"
+    return (
+        [_Block(f"state {n}, (S1)", found[f"lambda_{n}"]) for n in names],
+        [_Block(f"state {n}, (S3)", found[n]) for n in names],
+        [_Block(f"(S5) ∂L/∂{n}", found[n]) for n in theta],
+        source,
+    )
+
+
+def _oracle_row(task: Task, theta: Array) -> Condition:
+    """The generated gradient at a few samples beside that of the brute-force oracle."""
+    assert isinstance(task.problem, Graph)
+    rows = np.unique(np.linspace(0, task.samples - 1, SAMPLES).astype(int))
+    inputs = {name: array[rows] for name, array in cast(Any, task.X).items()}
+    Y, shaped = task.Y[rows], task.shaped(theta)
+    found = cast(dict[str, Array], task.routines.gradient(shaped, inputs, Y))
+    wanted = GraphOracle(task.problem).gradient(OraclePoint(shaped, inputs, Y))
+    scale = max([1.0, *(float(np.abs(a).max()) for a in wanted.values())])
+    blocks = [_Block(f"∂J/∂{n}", (found[n] - wanted[n]) / scale) for n in wanted]
+    name = f"the generated gradient at {len(rows)} of {task.samples} samples"
+    return _row("oracle", name, blocks, AGREE[task.dtype], "brute-force oracle")
+
+
+def _curvature_row(task: Task, theta: Array, second: SecondOrder) -> Iterator[Condition]:
+    """Along the direction of negative curvature: dᵀ ∇²J d by complex steps of the textbook."""
+    if second.direction is None or not isinstance(task.problem, Problem):
+        return
+    if unlisted_functions(task.problem):
+        return
+    direction = second.direction.astype(np.float64)
+    at, X = task.shaped(theta.astype(np.float64)), cast(Any, task.X)
+    turned = Curvature(task.problem).hessian_product(at, X, task.Y, direction)
+    scale = max(1.0, float(np.abs(second.eigenvalues).max()))
+    figure = abs(float(direction @ turned) - second.curvature) / scale
+    yield Condition("oracle", "the curvature along the direction that is reported", figure,
+                    AGREE[task.dtype], "complex step of the textbook")  # fmt: skip
+
+
+# -- the region --------------------------------------------------------------------------------------
+
+
+def _region_rows(
+    task: Task,
+    theta: Array,
+    slope: Array,
+    multipliers: RegionMultipliers,
+    tol: float,
+    source: str,
+) -> list[Condition]:
+    """Feasibility, stationarity, signs and complementarity of the limits on θ."""
+    region, size = task.region, len(theta)
+    A, low, high = region.rows(size)
+    limits = ((theta, *region.limits(size)), (A @ theta, low, high))
+    outside, signs, both = [], [], []
+    for (values, lower, upper), nu in zip(
+        limits, (multipliers.bounds, multipliers.constraints), strict=True
+    ):
+        outside.append(np.maximum(np.maximum(lower - values, values - upper), 0.0))
+        below, above = signs_of(values, lower, upper)
+        signs.append(np.where((nu < 0) & ~below | (nu > 0) & ~above, np.abs(nu), 0.0))
+        slack = np.where(nu < 0, np.abs(values - lower), np.abs(upper - values))
+        both.append(np.where(nu == 0, 0.0, np.minimum(slack, np.abs(nu))))
+    names = ("bounds", "linear constraints")
+
+    def row(kind: Kind, name: str, parts: list[Array]) -> Condition:
+        blocks = [_Block(n, part) for n, part in zip(names, parts, strict=True) if part.size]
+        return _row(kind, name, blocks, tol, "definition")
+
+    left = region.stationarity(slope, multipliers)
+    at = int(np.abs(left).argmax())
+    where = f"worst at {region.names.entry(at)}" if region.names else ""
+    return [
+        Condition("stationarity", "∂L/∂θ + ν + Aᵀη = 0", float(np.abs(left).max()), tol, source,
+                  where),
+        row("feasibility", "limits on θ hold", outside),
+        row("stationarity", "multipliers of limits that are not active vanish, others have their "
+            "sign", signs),
+        row("stationarity", "complementarity, min(slack, |multiplier|) = 0", both),
+    ]  # fmt: skip
+
+
+def _qualification(task: Task, theta: Array) -> str:
+    """Whether the gradients of the active limits are independent (LICQ)."""
+    A, low, high = task.region.rows(len(theta))
+    held, used = (
+        signs_of(values, *limits).any(axis=0)
+        for values, limits in ((theta, task.region.limits(len(theta))), (A @ theta, (low, high)))
+    )
+    rows = A[used][:, ~held]
+    if len(rows) and np.linalg.matrix_rank(rows) < len(rows):
+        return (
+            "the gradients of the active limits depend on each other (no LICQ): their multipliers "
+            "are not unique"
+        )
+    return ""
+
+
+def _worst(figures: Iterator[float]) -> float:
+    found = list(figures)
+    return float(np.max(found)) if found else 0.0  # NaN is the worst
+
+
+def _plain(figure: float) -> float | str:
+    return figure if np.isfinite(figure) else str(figure)
