@@ -47,16 +47,16 @@ def save(result: Any, path: str | PathLike[str]) -> None:
     layout = {name: _named(result[name]) for name in _SHAPED}
     for name, named in layout.items():
         arrays |= {f"{name}_{key}": array for key, array in named.items()}
+    entries = {k: v for k, v in result.items() if k not in {"x", "theta", *_SHAPED}}
+    extra = [k for k, v in entries.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
+    arrays |= {f"extra_{k}": entries.pop(k) for k in extra}
     meta = {
         "schema": SCHEMA,
         "chain": not isinstance(result.states, Mapping),
         "theta": _shapes(result.theta),
         **{name: list(named) for name, named in layout.items()},
-        "entries": {k: v for k, v in result.items() if k not in {"x", "theta", *_SHAPED}},
+        "entries": entries,
     }
-    entries = meta["entries"]
-    extra = [k for k, v in entries.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
-    arrays |= {f"extra_{k}": entries.pop(k) for k in extra}
     text = json.dumps(_plain(meta), ensure_ascii=False)
     arrays[_META] = np.frombuffer(text.encode(), np.uint8)
     _write(Path(path), arrays)

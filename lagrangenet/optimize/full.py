@@ -76,7 +76,7 @@ class Full:
         return np.concatenate([found.states, found.parameters]).astype(np.float64, copy=False)
 
     def constraints(self, v: Array) -> Array:
-        """c."""
+        """The constraints c."""
         return self._residuals(v).constraints.astype(np.float64, copy=False)
 
     def jacobian(self, v: Array) -> Any:
@@ -97,9 +97,10 @@ class Full:
     def kkt(self, v: Array, multipliers: Array | None = None) -> KKT:
         """Both matrices; the Jacobian is the same for all multipliers."""
         lam = self._zeros if multipliers is None else multipliers.astype(self.task.dtype)
-        if self._second is not None and np.array_equal(self._second[0], v):
-            if multipliers is None or np.array_equal(self._second[1], lam):
-                return self._second[2]
+        if self._second is not None:
+            at, by, found = self._second
+            if np.array_equal(at, v) and (multipliers is None or np.array_equal(by, lam)):
+                return found
         found = self.task.kkt(*self.split(v), lam)
         self._second = v.copy(), lam, found
         return found

@@ -107,7 +107,7 @@ def minimize(
     (True, [0.8696, 0.1304])
     """
     began = time.perf_counter()
-    where = region(problem.size, bounds, constraints)
+    where = region(problem, bounds, constraints)
     task = Task(problem, X, Y, dtype=dtype, target=target, routines=routines, region=where)
     name, reason = choose(task) if method == AUTO else (method, "asked for")
     chosen = METHODS[name]
@@ -157,9 +157,7 @@ def _keeper(
     return keep
 
 
-def _options(
-    method: Method, given: dict[str, Any] | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _options(method: Method, given: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Limits of the reporter, and the method's options with its defaults."""
     merged = method.options(given)
     limits = {name: merged.pop(name, None) for name in COMMON}

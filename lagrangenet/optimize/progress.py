@@ -18,7 +18,7 @@ Callback = Callable[[Any], Any]
 CHECKPOINT_EVERY, CHECKPOINT_SHARE = 1.0, 0.05
 
 
-class Stop(Exception):  # noqa: N818  # control flow as StopIteration, which SciPy would swallow
+class Stop(Exception):  # control flow as StopIteration, which SciPy would swallow
     """Ends a method; its text is the reason."""
 
 

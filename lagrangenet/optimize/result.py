@@ -8,17 +8,22 @@ that both are at most the tolerance, whatever the method says.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lagrangenet.optimize.methods import Method, Outcome
+from lagrangenet.optimize.multipliers import RegionMultipliers
 from lagrangenet.optimize.progress import Progress
-from lagrangenet.optimize.task import Point, Residuals, Task
+from lagrangenet.optimize.task import Point, Task, largest
 
 #: ``status`` of a result.
 CONVERGED, NOT_CONVERGED, STOPPED, NOT_FINITE = 0, 1, 2, 3
+_FINITE = (
+    "J or a derivative of it has no finite value there: start elsewhere (seed, x0), scale the data, or "
+    "add a regularizer, without which a minimizer may lie at infinity"
+)
+_REMEDY = "go on from there (x0=result), with another method, or ask for less (tol)"
 
 
 def certified(
@@ -42,69 +47,82 @@ def certified(
     from scipy.optimize import OptimizeResult
 
     point = task.completed(outcome.point)
-    assert point.states is not None
-    assert point.multipliers is not None
-    residuals = task.residuals(*point)
-    optimality, violation = measures(residuals, outcome.extra)
-    fun = task.objective(point.theta, point.states)
-    converged = bool(optimality <= tol and violation <= tol and np.isfinite(fun))
-    status = _status(converged, fun, optimality, violation, stopped)
+    measured = _measured(task, point)
+    fun = task.objective(point.theta, point.solved_states)
+    converged = measured.within(tol) and bool(np.isfinite(fun))
+    status = _status(converged, measured, fun, stopped)
     found = OptimizeResult(
         x=point.theta,
         theta=task.shaped(point.theta),
-        states=task.shapes.arrays(point.states),
-        multipliers=task.shapes.arrays(point.multipliers),
+        states=task.shapes.arrays(point.solved_states),
+        multipliers=task.shapes.arrays(point.solved_multipliers),
         fun=fun,
-        optimality=optimality,
-        constr_violation=violation,
+        optimality=measured.optimality,
+        constr_violation=measured.violation,
         nit=progress.nit,
         success=converged,
         status=status,
-        message=_message(status, outcome.message, stopped, optimality, violation, tol),
+        message=_message(status, measured, tol, stopped or outcome.message),
         history=progress.history,
         method=method.name,
         tol=tol,
     )
+    if measured.region is not None:
+        found.update(bound_multipliers=measured.region.bounds,
+                     constraint_multipliers=measured.region.constraints)  # fmt: skip
     found.update(outcome.counts)
     found.update(outcome.extra)
     return found
 
 
-def measures(residuals: Residuals, extra: Mapping[str, Any]) -> tuple[float, float]:  # noqa: ARG001
-    """Optimality and violation."""
-    return residuals.optimality, residuals.violation
+class _Measures(NamedTuple):
+    """Stationarity, feasibility, and the multipliers of bounds and linear constraints."""
+
+    optimality: float
+    violation: float
+    region: RegionMultipliers | None
+
+    def within(self, tol: float) -> bool:
+        """Whether both are at most the tolerance; NaN is not."""
+        return bool(self.optimality <= tol and self.violation <= tol)
+
+    def __str__(self) -> str:
+        return f"stationary to {self.optimality:.1e}, feasible to {self.violation:.1e}"
 
 
-def _status(
-    converged: bool, fun: float, optimality: float, violation: float, stopped: str
-) -> int:
+def _measured(task: Task, point: Point) -> _Measures:
+    residuals = task.residuals(point.theta, point.solved_states, point.solved_multipliers)
+    region, slope = task.region, residuals.parameters
+    if region.free:
+        return _Measures(residuals.optimality, residuals.violation, None)
+    if not np.isfinite(slope).all():
+        return _Measures(np.nan, residuals.violation, None)
+    multipliers = region.multipliers(point.theta, slope)
+    left = region.stationarity(slope, multipliers)
+    outside = max(residuals.violation, region.violation(point.theta))
+    optimality = max(largest(residuals.states), largest(left))
+    return _Measures(optimality, outside, multipliers)
+
+
+def _status(converged: bool, measured: _Measures, fun: float, stopped: str) -> int:
     if converged:
         return CONVERGED
-    if not np.isfinite([fun, optimality, violation]).all():
+    if not np.isfinite([fun, measured.optimality, measured.violation]).all():
         return NOT_FINITE
     return STOPPED if stopped else NOT_CONVERGED
 
 
-def _message(
-    status: int, last_word: str, stopped: str, optimality: float, violation: float, tol: float
-) -> str:
+def _message(status: int, measured: _Measures, tol: float, last_word: str) -> str:
     """What happened, why, and what to do about it."""
-    measured = f"stationary to {optimality:.1e}, feasible to {violation:.1e}"
     if status == CONVERGED:
         return f"converged: {measured} (tolerance {tol:.0e})"
-    cause = stopped or last_word or "the method ended"
+    cause = last_word or "the method ended"
     if status == NOT_FINITE:
-        remedy = (
-            "J or a derivative has no finite value there: start elsewhere (x0, seed), scale the "
-            "data, or add a regularizer, without which a minimizer may lie at infinity"
-        )
-        return f"not finite: {cause}; {remedy}"
-    too = " and ".join(
-        words
-        for words, value in (("not stationary", optimality), ("not feasible", violation))
-        if not value <= tol
-    )
-    return f"{too}: {cause}; {measured}, asked {tol:.0e}"
+        return f"not finite: {cause}; {_FINITE}"
+    values = {"not stationary": measured.optimality, "not feasible": measured.violation}
+    what = " and ".join(words for words, value in values.items() if not value <= tol)
+    remedy = "" if status == STOPPED else f"; {_REMEDY}"
+    return f"{what}: {cause}; {measured}, asked {tol:.0e}{remedy}"
 
 
 def resumed_point(task: Task, saved: Any) -> Point:

@@ -43,7 +43,7 @@ class ChainShapes:
     def __init__(self, routines: Routines, samples: int) -> None:
         self.layout = ChainLayout(routines.problem, samples)
         self.conditions, self.dtype = self.layout.conditions, routines.dtype
-        self.shapes = [(samples, width) for width in self.layout.widths]
+        self.shapes: list[tuple[int, ...]] = [(samples, width) for width in self.layout.widths]
         sizes = [samples * width for width in self.layout.widths]
         self.ends = np.cumsum(sizes)[:-1]
 
@@ -91,8 +91,7 @@ class GraphShapes:
         """States by name, views of ``flat``."""
         parts = zip(np.split(flat, self.ends), self.shapes, strict=True)
         return {
-            name: part.reshape(shape)
-            for name, (part, shape) in zip(self.names, parts, strict=True)
+            name: part.reshape(shape) for name, (part, shape) in zip(self.names, parts, strict=True)
         }
 
     def flat(self, arrays: Mapping[str, Any], name: str) -> Array:

@@ -52,7 +52,7 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
 
 
 def _constraints(full: Full) -> list[dict[str, Any]]:
-    """c = 0; then the equalities and inequalities on θ."""
+    """The constraints c = 0; then the equalities and inequalities on θ."""
 
     def jacobian(v: Array) -> Array:
         return np.asarray(full.jacobian(v).toarray(), np.float64)

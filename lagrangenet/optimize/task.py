@@ -35,6 +35,18 @@ class Point(NamedTuple):
     states: Array | None = None
     multipliers: Array | None = None
 
+    @property
+    def solved_states(self) -> Array:
+        """x, of a point that has it: see :meth:`Task.completed`."""
+        assert self.states is not None
+        return self.states
+
+    @property
+    def solved_multipliers(self) -> Array:
+        """λ, of a point that has it."""
+        assert self.multipliers is not None
+        return self.multipliers
+
 
 class Residuals(NamedTuple):
     """∂L/∂λ = c, ∂L/∂x and ∂L/∂θ as flat vectors."""
@@ -45,12 +57,12 @@ class Residuals(NamedTuple):
 
     @property
     def violation(self) -> float:
-        """max |∂L/∂λ|; NaN if one entry is."""
+        """The largest |∂L/∂λ|; NaN if one entry is."""
         return largest(self.constraints)
 
     @property
     def optimality(self) -> float:
-        """max |∂L/∂x|, |∂L/∂θ|; NaN if one entry is."""
+        """The largest |∂L/∂x| or |∂L/∂θ|; NaN if one entry is."""
         return max(largest(self.states), largest(self.parameters), key=_nan_first)
 
 
@@ -107,6 +119,7 @@ class Task:
         self.routines: Routines | GraphRoutines = routines
         self.dtype, self.size = routines.dtype, problem.size
         self.region = Region() if region is None else region
+        self.X: Any
         self.shapes: Shapes
         if isinstance(routines, GraphRoutines):
             self.X, self.Y = routines.data(X, Y)
@@ -263,7 +276,7 @@ class Task:
 
 
 def largest(array: Array) -> float:
-    """max |a|; NaN if one entry is, 0 if there is none."""
+    """The largest |a|; NaN if one entry is, 0 if there is none."""
     return float(np.abs(array).max()) if array.size else 0.0
 
 

@@ -32,7 +32,7 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
     def step(v: Array, state: Any) -> bool:
         lam = signs.from_trust_constr(state.v[0])
         optimality, violation = full.report(v, lam)
-        return optimality <= tol / 10 and violation <= tol / 10
+        return bool(optimality <= tol / 10 and violation <= tol / 10)
 
     constraints = [NonlinearConstraint(full.constraints, 0.0, 0.0, jac=full.jacobian, hess=hessian)]
     more: dict[str, Any] = {}
