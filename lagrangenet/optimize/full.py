@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from lagrangenet.graph import Graph
 from lagrangenet.optimize.progress import Progress
 from lagrangenet.optimize.task import Point, Residuals, Task
 from lagrangenet.runtime import KKT, Array
@@ -115,16 +114,8 @@ class Full:
             low[self.conditions :], high[self.conditions :] = self.task.region.bounds
         entry = self.task.problem.loss_entry
         if positive and (entry.needs_simplex or entry.needs_positive):
-            low[self.outputs] = LEAST_OUTPUT
+            low[self.task.outputs] = LEAST_OUTPUT
         return low, high
-
-    @property
-    def outputs(self) -> Array:
-        """Where the outputs stand in v."""
-        problem = self.task.problem
-        key = problem.output if isinstance(problem, Graph) else -1
-        places = self.task.shapes.arrays(np.arange(self.conditions))
-        return np.asarray(places[key]).ravel()
 
     # -- what a solver tells -------------------------------------------------------------------------
 

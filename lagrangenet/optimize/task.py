@@ -219,6 +219,13 @@ class Task:
 
     # -- shapes ------------------------------------------------------------------------------------
 
+    @property
+    def outputs(self) -> Array:
+        """Where the outputs stand among the states."""
+        key = self.problem.output if isinstance(self.problem, Graph) else -1
+        places = self.shapes.arrays(np.arange(self.conditions))
+        return np.asarray(places[key]).ravel()
+
     def initial(self, seed: Any = 0) -> Array:
         """Random θ, flat (:meth:`lagrangenet.Routines.initial`)."""
         return self.routines.pack(self.routines.initial(seed))
