@@ -69,7 +69,8 @@ class _Squares:
         self.njev += 1
         moved = self._moved(theta.astype(self.task.dtype)).astype(np.float64)
         whole = np.vstack([moved, np.eye(self.task.size)])
-        return self.root[:, None] * whole[self.used]
+        found: Array = self.root[:, None] * whole[self.used]
+        return found
 
     def _moved(self, theta: Array) -> Array:
         """∂x^N/∂θ."""
@@ -77,7 +78,8 @@ class _Squares:
         states = task.states(theta)
         if not isinstance(task.routines, Routines):
             none = np.zeros_like(states)
-            return task.kkt(theta, states, none).null_space()[self.outputs]
+            found: Array = task.kkt(theta, states, none).null_space()[self.outputs]
+            return found
         shaped = task.shaped(theta)
         forward = task.routines.stage("forward")(shaped, task.X)
         tangent = task.routines.stage("tangent")
