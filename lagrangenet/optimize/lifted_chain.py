@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from lagrangenet.optimize.blocks import Blocks, Layered, Values
+from lagrangenet.optimize.compiled import Condenser
 from lagrangenet.optimize.condensed import corrected, gradient, matrix, sweep
 from lagrangenet.optimize.task import Point, Task
 from lagrangenet.problem import Problem
@@ -29,6 +32,8 @@ class Linear:
         ∂L/∂θ.
     optimality : float
         max |∂L/∂x|, |∂L/∂θ|.
+    assemble : callable
+        Makes the matrix, as :func:`.condensed.matrix`.
     """
 
     net: Layered
@@ -36,14 +41,15 @@ class Linear:
     multipliers: list[Array]
     parameters: Array
     optimality: float
+    assemble: Callable[..., Array]
 
     def matrix(self) -> Array:
         """The condensed matrix; its lower half counts."""
-        return matrix(self.net, self.blocks)
+        return self.assemble(self.blocks)
 
     def metric(self) -> Array:
         """Σ_k |ẋ^k|² as a quadratic form in θ̇."""
-        return matrix(self.net, self.blocks, metric=True)
+        return self.assemble(self.blocks, metric=True)
 
     def right(self, weight: float) -> Array:
         """−∂L̇/∂θ at θ̇ = 0."""
@@ -73,6 +79,8 @@ class LiftedChain:
         self.net = Layered(task.problem, task.X, task.Y)
         self.task = task
         self.samples, self.depth = len(task.X), task.problem.depth
+        compiled = Condenser(self.net)
+        self.assemble = compiled.matrix if compiled.works else partial(matrix, self.net)
         self.identity = task.problem.layers[-1].activation.name == "identity"
 
     def rows(self, theta: Array) -> Array:
@@ -114,7 +122,8 @@ class LiftedChain:
         blocks = self.net.blocks(at, multipliers)
         parameters, worst = gradient(self.net, blocks, multipliers)
         largest = float(np.abs(parameters).max())
-        return Linear(self.net, blocks, multipliers, parameters, max(worst, largest))
+        residual = max(worst, largest)
+        return Linear(self.net, blocks, multipliers, parameters, residual, self.assemble)
 
     def moved(self, at: Values, along: Array, dx: list[Array], step: float) -> Values:
         """The point after a step."""

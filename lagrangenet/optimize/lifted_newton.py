@@ -167,14 +167,13 @@ class Search:
 def solve(task: Task, start: Point, options: Options, progress: Progress) -> Outcome:
     """Attempts from the starts of the chain of fallbacks, then along negative curvature."""
     system = LiftedChain(task)
-    weight = 1.0 if options["robust"] else options["weight"]
     rows, tol = system.rows(start.theta), options["tol"]
     counts = {"nfev": 0, "restorations": 0, "escapes": 0}
     for escape in range(options["escapes"] + 1):
         found, message = None, ""
         for how in _starts(system, options["states"]):
             at = system.forward(rows) if how == "forward" else system.towards(rows)
-            search = Search(system, at, system.adjoint(at), tol, weight)
+            search = Search(system, at, system.adjoint(at), tol, options["weight"])
             good, message = search.run(progress, options["iterations"])
             counts["nfev"] += search.evaluations
             counts["restorations"] += search.restorations
@@ -225,8 +224,7 @@ METHODS.add(
         solve,
         MappingProxyType(
             {
-                "robust": False,
-                "weight": 0.0,
+                "weight": 1.0,
                 "states": "auto",
                 "iterations": 150,
                 "escapes": 5,
