@@ -3,9 +3,10 @@
     c = 0,   ∂L/∂x = 0,   ∂L/∂θ = 0,   θ in its region,   signs and complementarity of its multipliers
 
 For a chain every residual is that of the textbook (:mod:`lagrangenet.verify.textbook`), which shares
-no code with the routines that the methods used; for a graph the routines' own, beside which the
-brute-force oracle is put at a few samples. It costs about what two gradients do. It reports;
-whether a point is good enough is decided by the tolerance alone.
+no code with the routines that the methods used, and costs about what two gradients do. For a graph,
+or a function that the textbook only knows with 40 digits, they are the routines' own where there
+are more than a few samples; beside them the slow oracle is put at a few. It reports; whether a point
+is good enough is decided by the tolerance alone.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from lagrangenet.verify.textbook import Textbook
 SCHEMA = "lagrangenet.kkt/1"
 
 Kind = Literal["feasibility", "stationarity", "second order", "oracle"]
-#: Samples at which the brute-force oracle of a graph is asked; it loops over every index.
+#: Samples at which a slow oracle is asked: of a graph it loops over every index.
 SAMPLES = 4
 #: Of entries of the gradient (and of curvature), relative to the largest, at least 1.
 AGREE = {"float64": 1e-9, "float32": 1e-3}
@@ -182,8 +183,10 @@ def certify(
     >>> found.order, found.optimality
     (1, 0.0)
     """
-    measured = _chain(task, point) if isinstance(task.problem, Problem) else _graph(task, point)
-    feasible, by_x, by_theta, source = measured
+    slow = isinstance(task.problem, Graph) or bool(unlisted_functions(task.problem))
+    partly = slow and task.samples > SAMPLES
+    measure = _generated if partly else _graph if isinstance(task.problem, Graph) else _chain
+    feasible, by_x, by_theta, source = measure(task, point)
     rows = [
         _row("feasibility", "∂L/∂λ = c = 0", feasible, tol, source),
         _row("stationarity", "∂L/∂x = 0", by_x, tol, source),
@@ -196,7 +199,7 @@ def certify(
         given = task.region.multipliers(point.theta, slope) if multipliers is None else multipliers
         rows += _region_rows(task, point.theta, slope, given, tol, source)
         notes.append(_qualification(task, point.theta))
-    if isinstance(task.problem, Graph):
+    if partly:
         rows.append(_oracle_row(task, point.theta))
     if second is not None and second.curvature == second.curvature:
         rows += _curvature_row(task, point.theta, second)
@@ -236,42 +239,66 @@ def _float64(task: Task, point: Point) -> Any:
 
 
 def _graph(task: Task, point: Point) -> _Measured:
-    """∂L/∂λ, ∂L/∂x and ∂L/∂θ: by the oracle for few samples, else by the routines themselves."""
+    """∂L/∂λ, ∂L/∂x and ∂L/∂θ by the brute-force oracle."""
     assert isinstance(task.problem, Graph)
     theta, _, lam = _float64(task, point)
-    names, X = list(lam), cast(Any, task.X)
-    assert point.states is not None
-    assert point.multipliers is not None
-    if task.samples <= SAMPLES:
-        whole = task.shapes.states(point.states, task.shaped(point.theta))
-        found = GraphOracle(task.problem).residuals(OraclePoint(theta, X, task.Y), whole, lam)
-        source = "brute-force oracle"
-    else:
-        residuals = task.residuals(point.theta, point.states, point.multipliers)
-        by_lambda, by_x = (task.shapes.arrays(a) for a in residuals[:2])
-        found = {**{f"lambda_{n}": by_lambda[n] for n in names}, **{n: by_x[n] for n in names},
-                 **task.shaped(residuals.parameters)}  # fmt: skip
-        source = "generated residuals"
+    at = OraclePoint(theta, cast(Any, task.X), task.Y)
+    states = task.shapes.states(point.solved_states, task.shaped(point.theta))
+    found = GraphOracle(task.problem).residuals(at, states, lam)
     return (
-        [_Block(f"state {n}, (S1)", found[f"lambda_{n}"]) for n in names],
-        [_Block(f"state {n}, (S3)", found[n]) for n in names],
+        [_Block(f"state {n}, (S1)", found[f"lambda_{n}"]) for n in lam],
+        [_Block(f"state {n}, (S3)", found[n]) for n in lam],
         [_Block(f"(S5) ∂L/∂{n}", found[n]) for n in theta],
-        source,
+        "brute-force oracle",
     )
 
 
+def _generated(task: Task, point: Point) -> _Measured:
+    """∂L/∂λ, ∂L/∂x and ∂L/∂θ by the routines themselves."""
+    found = task.residuals(point.theta, point.solved_states, point.solved_multipliers)
+    by_lambda, by_x = (_named(task.shapes.arrays(part)) for part in found[:2])
+    shaped = task.shaped(found.parameters)
+    shaped = _layers(shaped) if isinstance(shaped, tuple) else shaped
+    return (
+        [_Block(f"{n}, (S1)", a) for n, a in by_lambda.items()],
+        [_Block(f"{n}, (S3)", a) for n, a in by_x.items()],
+        [_Block(f"∂L/∂{n}", a) for n, a in shaped.items()],
+        "generated residuals",
+    )
+
+
+def _named(arrays: Any) -> dict[str, Array]:
+    """Arrays by what they belong to."""
+    if isinstance(arrays, tuple):
+        return {f"layer {k}": a for k, a in enumerate(arrays, 1)}
+    return {f"state {name}": a for name, a in arrays.items()}
+
+
 def _oracle_row(task: Task, theta: Array) -> Condition:
-    """The generated gradient at a few samples beside that of the brute-force oracle."""
-    assert isinstance(task.problem, Graph)
+    """The generated gradient at a few samples beside that of the slow oracle."""
     rows = np.unique(np.linspace(0, task.samples - 1, SAMPLES).astype(int))
-    inputs = {name: array[rows] for name, array in cast(Any, task.X).items()}
-    Y, shaped = task.Y[rows], task.shaped(theta)
-    found = cast(dict[str, Array], task.routines.gradient(shaped, inputs, Y))
-    wanted = GraphOracle(task.problem).gradient(OraclePoint(shaped, inputs, Y))
+    Y, shaped, X = task.Y[rows], task.shaped(theta), cast(Any, task.X)
+    inputs: Any = {n: a[rows] for n, a in X.items()} if isinstance(X, dict) else X[rows]
+    found = cast(Any, task.routines.gradient(shaped, inputs, Y))
+    if isinstance(task.problem, Graph):
+        source, wanted = (
+            "brute-force oracle",
+            GraphOracle(task.problem).gradient(OraclePoint(shaped, inputs, Y)),
+        )
+    else:
+        source = "textbook with 40 digits"
+        wanted = _layers(Textbook(task.problem).gradient(shaped, inputs, Y))
+        found = _layers(found)
     scale = max([1.0, *(float(np.abs(a).max()) for a in wanted.values())])
     blocks = [_Block(f"∂J/∂{n}", (found[n] - wanted[n]) / scale) for n in wanted]
     name = f"the generated gradient at {len(rows)} of {task.samples} samples"
-    return _row("oracle", name, blocks, AGREE[task.dtype], "brute-force oracle")
+    return _row("oracle", name, blocks, AGREE[task.dtype], source)
+
+
+def _layers(theta: Any) -> dict[str, Array]:
+    """(W^k, b^k) by name."""
+    pairs = enumerate(theta, 1)
+    return {f"{name}{k}": a for k, pair in pairs for name, a in zip("Wb", pair, strict=True)}
 
 
 def _curvature_row(task: Task, theta: Array, second: SecondOrder) -> Iterator[Condition]:

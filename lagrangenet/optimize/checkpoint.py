@@ -47,7 +47,8 @@ def save(result: Any, path: str | PathLike[str]) -> None:
     layout = {name: _named(result[name]) for name in _SHAPED}
     for name, named in layout.items():
         arrays |= {f"{name}_{key}": array for key, array in named.items()}
-    entries = {k: v for k, v in result.items() if k not in {"x", "theta", *_SHAPED}}
+    entries = {k: v.to_dict() if hasattr(v, "to_dict") else v
+               for k, v in result.items() if k not in {"x", "theta", *_SHAPED}}  # fmt: skip
     extra = [k for k, v in entries.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
     arrays |= {f"extra_{k}": entries.pop(k) for k in extra}
     meta = {

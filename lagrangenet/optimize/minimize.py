@@ -20,7 +20,9 @@ import numpy as np
 from lagrangenet.errors import DataError
 from lagrangenet.graph import Graph
 from lagrangenet.optimize import checkpoint as files
+from lagrangenet.optimize.certifying import certified_result
 from lagrangenet.optimize.choose import AUTO, choose
+from lagrangenet.optimize.escape import escaped
 from lagrangenet.optimize.methods import METHODS, Method, Outcome
 from lagrangenet.optimize.progress import Callback, Progress, Stop
 from lagrangenet.optimize.region import region
@@ -54,6 +56,8 @@ def minimize(
     options: dict[str, Any] | None = None,
     routines: Routines | GraphRoutines | None = None,
     checkpoint: str | PathLike[str] | None = None,
+    escape_saddles: bool = False,
+    second_order: bool | None = None,
 ) -> Any:
     """Train a network: find a KKT point of its constrained problem.
 
@@ -75,7 +79,8 @@ def minimize(
     target : str
         What computes J and its derivatives, as in :func:`lagrangenet.generate`.
     bounds, constraints : optional
-        On the parameters.
+        On the parameters, as SciPy's methods take them, or bounds by name, ``{"W2": (0, None),
+        "biases": 0}``: see :func:`lagrangenet.optimize.region.region`.
     callback : callable, optional
         ``callback(intermediate_result)`` after every iteration; StopIteration ends the run.
     options : dict, optional
@@ -84,13 +89,21 @@ def minimize(
         Code of the second order to use instead of freshly generated code.
     checkpoint : path, optional
         A file in which the run is kept while it goes on; ``x0`` takes it.
+    escape_saddles : bool
+        Whether a run that ends in a saddle follows its direction of negative curvature and goes on,
+        at most ten times.
+    second_order : bool, optional
+        Whether the second order at the solution is computed; by default for at most 500 parameters.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
         ``x`` (θ flat), ``theta``, ``states``, ``multipliers`` (in the package's sign), ``fun``,
         ``optimality``, ``constr_violation``, ``nit``, ``success``, ``status``, ``message``,
-        ``history``, ``method``, ``wall_s``.
+        ``history``, ``method``, ``wall_s``; ``certificate`` with the residuals by independent
+        oracles, without which nothing is a success; ``second_order`` and ``inertia`` of the reduced
+        Hessian on the tangent space of active limits; with limits on θ ``bound_multipliers`` and
+        ``constraint_multipliers``, positive at an upper limit.
 
     Raises
     ------
@@ -117,7 +130,15 @@ def minimize(
     start, history = _start(task, x0, seed)
     keep = None if checkpoint is None else _keeper(checkpoint, task, chosen, tolerance)
     progress = Progress(task, callback, **limits, save=keep, history=history)
-    result = run(task, chosen, start, {**given, "tol": tolerance}, progress, tolerance)
+    wanted = True if escape_saddles else second_order
+
+    def go(point: Point, record: dict[str, Any] | None = None) -> Any:
+        found = run(task, chosen, point, {**given, "tol": tolerance}, progress, tolerance, record)
+        return certified_result(task, found, tolerance, wanted)
+
+    result = go(start)
+    if escape_saddles:
+        result = escaped(task, result, go)
     result.update(reason=reason, wall_s=time.perf_counter() - began)
     if checkpoint is not None:
         files.save(result, checkpoint)
@@ -131,12 +152,20 @@ def run(
     options: dict[str, Any],
     progress: Progress,
     tol: float,
+    record: dict[str, Any] | None = None,
 ) -> Any:
-    """Run a method and certify where it ends; nothing that happens on the way is raised."""
+    """Run a method and measure where it ends; nothing that happens on the way is raised.
+
+    ``record`` is reported about the start, where that is no start of the user's.
+    """
     stopped = ""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
+            if record is not None:
+                slope = task.fun_and_grad(start.theta)[1]
+                stationary = task.region.optimality(start.theta, slope)
+                progress.report(start.theta, optimality=stationary, **record)
             outcome = method.solve(task, start, options, progress)
         except Stop as reason:
             outcome, stopped = Outcome(progress.last or start), str(reason)
