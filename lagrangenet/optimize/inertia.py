@@ -7,7 +7,7 @@ after that. Where a symmetric matrix has its lower half filled, only that half i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,18 +50,23 @@ class Shifted:
         if not np.isfinite(H).all():
             return None
         D = None if shape is None else shape()
-        first = self.last == 0
-        shift = FIRST if first else max(SMALLEST, self.last * LESS)
         diagonal = np.arange(0, H.size, len(H) + 1)
-        while shift < LARGEST:
+        for shift in self.shifts():
             A = H.copy() if D is None else H + shift * D
             A.flat[diagonal] += shift
             c, info = cholesky(A.T, lower=0, clean=0, overwrite_a=1)
             if info == 0:
                 self.last = shift
                 return Factor(c, shift, solve)
-            shift *= MUCH_MORE if first else MORE
         return None
+
+    def shifts(self) -> Iterator[float]:
+        """The shifts to try where none is not enough."""
+        first = self.last == 0
+        shift = FIRST if first else max(SMALLEST, self.last * LESS)
+        while shift < LARGEST:
+            yield shift
+            shift *= MUCH_MORE if first else MORE
 
     def _lapack(self, dtype: Any) -> Any:
         if dtype not in self._routines:

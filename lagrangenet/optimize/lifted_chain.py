@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy as np
 from lagrangenet.optimize.blocks import Blocks, Layered, Values
 from lagrangenet.optimize.compiled import Condenser
 from lagrangenet.optimize.condensed import corrected, gradient, matrix, sweep
+from lagrangenet.optimize.inertia import Shifted
+from lagrangenet.optimize.search import Step
 from lagrangenet.optimize.task import Point, Task
 from lagrangenet.problem import Problem
 from lagrangenet.runtime import Array
@@ -43,31 +45,35 @@ class Linear:
     optimality: float
     assemble: Callable[..., Array]
 
-    def matrix(self) -> Array:
-        """The condensed matrix; its lower half counts."""
+    def step(self, inertia: Shifted, weight: float) -> Step | None:
+        """The Newton step, with the smallest shift that makes the condensed matrix positive definite.
+
+        The shift of ∂²L/∂x² is ``weight`` times that of ∂²L/∂θ²: in the condensed matrix it is that
+        of Σ_k |ẋ^k|² as a quadratic form in θ̇. It enters the sweeps as well.
+        """
+        factor = inertia.factor(
+            self.assemble(self.blocks),
+            (lambda: weight * self.assemble(self.blocks, metric=True)) if weight else None,
+        )
+        if factor is None:
+            return None
+        shift = weight * factor.shift
+        along = factor.solve(-sweep(self.net, self.blocks, None, shift)[2])
+        dx, plus, _ = sweep(self.net, self.blocks, along, shift)
+        return Step(along, dx, plus, self.slope(along, dx), factor.shift)
+
+    def hessian(self) -> Array:
+        """The condensed matrix; its lower half counts. At feasible points, ∇²J of θ alone."""
         return self.assemble(self.blocks)
-
-    def metric(self) -> Array:
-        """Σ_k |ẋ^k|² as a quadratic form in θ̇."""
-        return self.assemble(self.blocks, metric=True)
-
-    def right(self, weight: float) -> Array:
-        """−∂L̇/∂θ at θ̇ = 0."""
-        return -sweep(self.net, self.blocks, None, weight)[2]
-
-    def step(self, along: Array, weight: float) -> tuple[list[Array], list[Array]]:
-        """ẋ and λ⁺ for θ̇."""
-        dx, plus, _ = sweep(self.net, self.blocks, along, weight)
-        return dx, plus
 
     def slope(self, along: Array, dx: list[Array]) -> float:
         """The derivative of J along a step."""
         return float(self.blocks.penalty @ along - np.vdot(self.blocks.wanted, dx[-1]))
 
-    def corrected(self, dx: list[Array], new: Values) -> list[Array]:
-        """ẋ that also undoes what the constraints were at the new point."""
+    def corrected(self, step: Step, new: Values) -> Step:
+        """A step whose ẋ also undoes what the constraints were at the new point."""
         change = corrected(self.net, self.blocks, new.gaps)
-        return [x + more for x, more in zip(dx, change, strict=True)]
+        return replace(step, states=[x + more for x, more in zip(step.states, change, strict=True)])
 
 
 class LiftedChain:
@@ -86,6 +92,10 @@ class LiftedChain:
     def rows(self, theta: Array) -> Array:
         """θ in the order in which it is solved for."""
         return self.net.rows(theta)
+
+    def flat(self, rows: Array) -> Array:
+        """The inverse of :meth:`rows`."""
+        return self.net.flat(rows)
 
     def forward(self, theta: Array) -> Values:
         """The point with the states of a forward pass."""
@@ -125,10 +135,17 @@ class LiftedChain:
         residual = max(worst, largest)
         return Linear(self.net, blocks, multipliers, parameters, residual, self.assemble)
 
-    def moved(self, at: Values, along: Array, dx: list[Array], step: float) -> Values:
+    def moved(self, at: Values, step: Step, length: float) -> Values:
         """The point after a step."""
-        states = [x + step * change for x, change in zip(at.states, dx, strict=True)]
-        return self.net.values(at.theta + step * along, states)
+        states = [x + length * change for x, change in zip(at.states, step.states, strict=True)]
+        return self.net.values(at.theta + length * step.along, states)
+
+    def blended(self, old: list[Array], step: Step, length: float) -> list[Array]:
+        """Multipliers after a step."""
+        new: list[Array] = step.multipliers
+        if length == 1.0:
+            return new
+        return [a + length * (b - a) for a, b in zip(old, new, strict=True)]
 
     def point(self, at: Values, multipliers: list[Array] | None = None) -> Point:
         """θ, x and λ in the order of the task; x and λ are those of θ where z^N has no equal."""
@@ -138,10 +155,3 @@ class LiftedChain:
         states, lam = (np.concatenate([a.ravel() for a in arrays])
                        for arrays in (at.states, multipliers))  # fmt: skip
         return Point(theta, states, lam)
-
-
-def blended(old: list[Array], new: list[Array], step: float) -> list[Array]:
-    """Multipliers after a step."""
-    if step == 1.0:
-        return new
-    return [a + step * (b - a) for a, b in zip(old, new, strict=True)]
