@@ -6,7 +6,8 @@
 Two ways to a step. *Condensed*: ∂c/∂x is unit triangular in the order of evaluation, so its columns
 give ẋ for each parameter, and Cholesky factors of the P equations that are left show the inertia.
 *Sparse*: the whole matrix is factorized with the unknowns of a sample, or of a layer, next to each
-other, so that fill-in stays within them; the inertia is judged by v̇ᵀ(H + δ)v̇ (Chiang & Zavala 2016).
+other, so that fill-in stays within them; the inertia is judged by tᵀ(H + δ)t
+of the part t of the step that is tangent to the constraints (Chiang & Zavala 2016).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from lagrangenet.optimize.search import Step
 from lagrangenet.optimize.task import Point, Residuals, Task, largest
 from lagrangenet.runtime import KKT, Array
 
-#: v̇ᵀ(H + δ)v̇ ≥ this |v̇|² is taken for the right inertia (κ of Chiang & Zavala 2016).
+#: tᵀ(H + δ)t ≥ this |t|² is taken for the right inertia (κ of Chiang & Zavala 2016).
 CURVATURE = 1e-10
 Way = Literal["condensed", "sparse"]
 
@@ -250,17 +251,16 @@ class SparseLinear:
 
     def factorized(self, inertia: Shifted, weight: float) -> Step | None:
         """A step by sparse factors of the whole matrix."""
-        m = self.conditions
+        m, still = self.conditions, self.by_states.solve(self.at.gaps)
         for shift in (0.0, *inertia.shifts()):
             v = self.solved(shift, weight)
             if v is None:
                 continue
             dx, along, plus = np.split(v, [m, m + self.system.task.size])
-            direction = v[: len(v) - m]
-            bent = direction @ (self.kkt.hessian @ direction)
-            bent += shift * (weight * dx @ dx + along @ along)
-            tangent = along @ along > 0
-            if bent >= CURVATURE * (direction @ direction) or not tangent:
+            tangent = np.concatenate([dx + still, along])
+            bent = tangent @ (self.kkt.hessian @ tangent)
+            bent += shift * (weight * tangent[:m] @ tangent[:m] + along @ along)
+            if bent >= CURVATURE * (tangent @ tangent):
                 inertia.last = shift or inertia.last
                 return Step(along, dx, plus, self.slope(along, dx), shift)
         return None
