@@ -143,7 +143,8 @@ class _Nonlinear:
         }  # fmt: skip
         tell = _iterates(full, rows)
         v = ca.MX.sym("x", n)
-        quiet = {"print_time": False, "calc_lam_p": False, "no_nlp_grad": True}
+        quiet = {"print_time": False, "calc_lam_p": False, "no_nlp_grad": True,
+                 "show_eval_warnings": False}  # fmt: skip
         options = {**given, **quiet, "iteration_callback": tell, "ipopt": settings}
         solver = ca.nlpsol("solver", "ipopt", {"x": v, "f": f(v), "g": g(v)}, options)
         tell.kept = (f, g, given)

@@ -19,7 +19,10 @@ from lagrangenet.optimize.reduced import Reduced
 from lagrangenet.optimize.task import Point, Task
 from lagrangenet.runtime import Array, Routines
 
-_NEVER = 10**9
+#: Trials of a step within one iteration are not reported; so many of them are a failure.
+_TRIALS = 50_000
+#: Relative to θ: a step that changes nothing, without which a region would shrink for ever.
+_SHORT = float(np.finfo(np.float64).eps)
 LARGEST = 200_000
 
 
@@ -29,13 +32,11 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
 
     squares, reduced = _Squares(task, start.theta), Reduced(task, progress, options["tol"])
     theta = start.theta.astype(np.float64)
-    if not np.isfinite(squares.residuals(theta)).all():
-        return Outcome(start, "J has no finite value at the start")
     if task.region.bounds is not None:
         theta = _inside(theta, *task.region.bounds)
     found = least_squares(squares.residuals, theta, squares.jacobian, task.region.limits(task.size),
-                          options["variant"], ftol=None, xtol=None, gtol=options["tol"] / 100,
-                          max_nfev=_NEVER, callback=reduced.callback)  # fmt: skip
+                          options["variant"], ftol=None, xtol=_SHORT, gtol=options["tol"] / 100,
+                          max_nfev=_TRIALS, callback=reduced.callback)  # fmt: skip
     counts = {"nfev": squares.nfev, "njev": squares.njev}
     return Outcome(reduced.point(found.x), str(found.message), counts)
 

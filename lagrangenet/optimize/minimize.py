@@ -166,7 +166,9 @@ def run(
                 slope = task.fun_and_grad(start.theta)[1]
                 stationary = task.region.optimality(start.theta, slope)
                 progress.report(start.theta, optimality=stationary, **record)
-            outcome = method.solve(task, start, options, progress)
+            outcome = Outcome(start, "J has no finite value at the start")
+            if np.isfinite(task.fun(start.theta)):
+                outcome = method.solve(task, start, options, progress)
         except Stop as reason:
             outcome, stopped = Outcome(progress.last or start), str(reason)
         except (ArithmeticError, ValueError) as error:  # numpy's LinAlgError is a ValueError

@@ -19,11 +19,16 @@ from lagrangenet.optimize.task import Point, Task, largest
 
 #: ``status`` of a result.
 CONVERGED, NOT_CONVERGED, STOPPED, NOT_FINITE = 0, 1, 2, 3
+_NOWHERE = "J or a derivative has no finite value where the method ended"
 _FINITE = (
-    "J or a derivative of it has no finite value there: start elsewhere (seed, x0), scale the data, or "
-    "add a regularizer, without which a minimizer may lie at infinity"
+    "start elsewhere (seed, x0), scale the data, or add a regularizer, without which a minimizer may "
+    "lie at infinity"
 )
 _REMEDY = "go on from there (x0=result), with another method, or ask for less (tol)"
+_KINKS = (
+    "J has kinks, and at one no derivative tells the way: start elsewhere (seed), or take a smooth "
+    "activation"
+)
 
 
 def certified(
@@ -62,7 +67,7 @@ def certified(
         nit=progress.nit,
         success=converged,
         status=status,
-        message=_message(status, measured, tol, stopped or outcome.message),
+        message=_message(status, measured, tol, stopped or outcome.message, task.problem.smooth),
         history=progress.history,
         method=method.name,
         tol=tol,
@@ -112,16 +117,16 @@ def _status(converged: bool, measured: _Measures, fun: float, stopped: str) -> i
     return STOPPED if stopped else NOT_CONVERGED
 
 
-def _message(status: int, measured: _Measures, tol: float, last_word: str) -> str:
+def _message(status: int, measured: _Measures, tol: float, last_word: str, smooth: bool) -> str:
     """What happened, why, and what to do about it."""
     if status == CONVERGED:
         return f"converged: {measured} (tolerance {tol:.0e})"
-    cause = last_word or "the method ended"
     if status == NOT_FINITE:
-        return f"not finite: {cause}; {_FINITE}"
+        return f"not finite: {last_word or _NOWHERE}; {_FINITE}"
+    cause = last_word or "the method ended"
     values = {"not stationary": measured.optimality, "not feasible": measured.violation}
     what = " and ".join(words for words, value in values.items() if not value <= tol)
-    remedy = "" if status == STOPPED else f"; {_REMEDY}"
+    remedy = f"; {_REMEDY if smooth else _KINKS}" if status == NOT_CONVERGED else ""
     return f"{what}: {cause}; {measured}, asked {tol:.0e}{remedy}"
 
 

@@ -60,8 +60,6 @@ def solve(
         more["bounds"] = list(zip(*task.region.bounds, strict=True))
     own = {k: v for k, v in options.items() if k not in {"tol", "restarts"} and v is not None}
     theta, message, best = start.theta.astype(np.float64), "", np.inf
-    if not np.isfinite(reduced.fun(theta)[0]):
-        return Outcome(start, "J has no finite value at the start", reduced.counts)
     for _ in range(1 + options["restarts"]):
         found = minimize(reduced.fun, theta, jac=True, method=scipy_name,
                          callback=reduced.callback, options={**fixed, **own}, **more)  # fmt: skip
