@@ -15,7 +15,7 @@ def emit_blocks(program: Program) -> str:
     >>> from lagrangenet.problem import chain
     >>> from lagrangenet.routines.lifted import lifted
     >>> source = emit_blocks(lifted(chain([2, 3, 1])))
-    >>> [line.strip() for line in source.splitlines() if "return (mu1" in line]
+    >>> [line.strip() for line in source.splitlines() if "return (mu1, S" in line]
     ['return (mu1, Sdot1, mudot1),']
     """
     return module(program, BlockPrinter(program.problem), _LAYOUT)
@@ -29,8 +29,8 @@ class BlockPrinter(ModulePrinter):
         if not routine.returns:
             return super().returned(routine)
         layers = sorted({line.layer for line in routine.body})
-        rows = (
-            f"({', '.join(f'{NAMES.get(name, name)}{k}' for name in routine.returns)})"
-            for k in layers
-        )
+        rows = []
+        for k in layers:
+            names = [f"{NAMES.get(name, name)}{k}" for name in routine.returns]
+            rows.append(f"({', '.join(names)}{',' * (len(names) == 1)})")
         return [f"return {', '.join(rows)}{',' * (len(layers) == 1)}"]

@@ -7,7 +7,7 @@ layer is one product with (x^{k−1}, 1). Nothing here knows a derivative.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -241,15 +241,34 @@ class Layered:
 
     def output(self, at: Values) -> tuple[Array, Array]:
         """−∂J/∂z^N and ∂²J/∂z^N²."""
-        run, last = self.run["output"], self.problem.activations[-1]
+        wanted, second = self._along("output", at)
+        return wanted, second
+
+    def linearized(self, at: Values) -> Blocks:
+        """The factors where the network is linearized: those of the Gauss-Newton matrix.
+
+        Multipliers and curvatures are zero, and ℓ is taken with respect to what it is convex in.
+        """
+        found = self.blocks(at, self.adjoint(at))
+        still = [np.zeros_like(array) for array in found.curvatures]
+        return replace(
+            found,
+            mu=[np.zeros_like(mu) for mu in found.mu],
+            curvatures=still,
+            output=self._along("linear_output", at)[1],
+        )
+
+    def _along(self, name: str, at: Values) -> tuple[Array, Array]:
+        """What a routine of the output returns, and minus its last array as a factor."""
+        run, last = self.run[name], self.problem.activations[-1]
         if not last.coupled and not self.problem.loss_entry.coupled:
-            ((wanted, minus),) = run(self.Y, at.pairs, self.ones["tangents"])
-            return wanted, -minus
+            ((*first, minus),) = run(self.Y, at.pairs, self.ones["tangents"])
+            return first[0] if first else minus, -minus
         along = np.zeros_like(self.ones["tangents"][-1][0])
         columns = []
         for r in range(along.shape[1]):
             along[:, r] = 1
-            ((wanted, minus),) = run(self.Y, at.pairs, (*self.ones["tangents"][:-1], (along,)))
+            ((*first, minus),) = run(self.Y, at.pairs, (*self.ones["tangents"][:-1], (along,)))
             columns.append(-minus)
             along[:, r] = 0
-        return wanted, np.stack(columns, axis=2)
+        return first[0] if first else minus, np.stack(columns, axis=2)

@@ -95,14 +95,16 @@ def times(rows: Array, factor: Array) -> Array:
     """F_i v_i for every sample; a factor of two axes is diagonal."""
     if factor.ndim == rows.ndim:
         return rows * factor
-    return np.matmul(factor, rows[:, :, None])[:, :, 0]
+    found: Array = np.matmul(factor, rows[:, :, None])[:, :, 0]
+    return found
 
 
 def transposed_times(rows: Array, factor: Array) -> Array:
     """F_iᵀ v_i for every sample."""
     if factor.ndim == rows.ndim:
         return rows * factor
-    return np.matmul(rows[:, None, :], factor)[:, 0, :]
+    found: Array = np.matmul(rows[:, None, :], factor)[:, 0, :]
+    return found
 
 
 # -- the matrix --------------------------------------------------------------------------------------
@@ -187,7 +189,8 @@ class _Part:
         (h, n), (hk, nk) = self.net.shapes[l], self.net.shapes[k]
         outer = (self.x[l][:, None] * self.x[k][None]).reshape(n * nk, -1)
         product = C.reshape(hk * h, -1) @ outer.T
-        return product.reshape(hk, h, n, nk).transpose(1, 2, 0, 3).copy()
+        found: Array = product.reshape(hk, h, n, nk).transpose(1, 2, 0, 3).copy()
+        return found
 
     def state(self, T: Array | None, k: int, l: int) -> Array:
         """∂x^{l−1}/∂z^k as (j, a, m)."""
@@ -229,7 +232,8 @@ class _Part:
         slope = self.slopes[k]
         if slope.ndim == 2:
             return self.full(slope * slope)
-        return np.einsum("pjm,pim->jim", slope, slope)
+        found: Array = np.einsum("pjm,pim->jim", slope, slope)
+        return found
 
 
 def _through(C: Array, slope: Array) -> Array:
@@ -237,12 +241,14 @@ def _through(C: Array, slope: Array) -> Array:
     if slope.ndim == 2:
         C *= slope[:, None]
         return C
-    return np.einsum("pjm,pim->jim", slope, C)
+    found: Array = np.einsum("pjm,pim->jim", slope, C)
+    return found
 
 
 def _diagonal(B: Array) -> Array:
     """The diagonals (m, n) of (n, n, m), a view that can be written to."""
-    return np.einsum("iim->mi", B)
+    found: Array = np.einsum("iim->mi", B)
+    return found
 
 
 def _last(rows: Array) -> Array:

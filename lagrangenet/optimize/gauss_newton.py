@@ -3,20 +3,24 @@
     G = Σ_i (∂x_i^N/∂θ)ᵀ ∂²ℓ_i (∂x_i^N/∂θ) + ρ Ω″,     (G + δ) θ̇ = −∇J
 
 G is positive semidefinite where ℓ and Ω are convex, and needs no multipliers. Where residuals stay
-large it converges linearly; a Newton method is then faster. Its columns are generated products. The
+large it converges linearly; a Newton method is then faster. The
 damping follows Nielsen (1999), as in Madsen, Nielsen & Tingleff (2004), Algorithm 3.16.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
 
 import numpy as np
 
 from lagrangenet.optimize.inertia import Shifted
+from lagrangenet.optimize.kinks import explained
+from lagrangenet.optimize.lifted_chain import LiftedChain
 from lagrangenet.optimize.methods import METHODS, Method, Options, Outcome
 from lagrangenet.optimize.progress import Progress
 from lagrangenet.optimize.task import Point, Task
+from lagrangenet.problem import Problem
 from lagrangenet.runtime import Array
 
 #: The first damping relative to the largest diagonal entry, and the largest.
@@ -27,11 +31,34 @@ NOISE = 8.0
 DENSE = 1000
 
 
-def matrix(task: Task, theta: Array) -> Array:
-    """G, (P, P), from P products."""
+def matrix(task: Task) -> Callable[[Array], Array]:
+    """The function θ ↦ G, (P, P): assembled by the layers of a chain, or from P products.
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> matrix(Task(chain([1, 1]), [[2.0]], [[0.0]]))(np.zeros(2))
+    array([[4., 2.],
+           [2., 1.]])
+    """
+    if isinstance(task.problem, Problem):
+        system = LiftedChain(task)
+
+        def assembled(theta: Array) -> Array:
+            at = system.forward(system.rows(theta))
+            lower = system.assemble(system.net.linearized(at))
+            found: Array = np.tril(lower) + np.tril(lower, -1).T
+            ordered: Array = found[np.ix_(system.net.order, system.net.order)]
+            return ordered
+
+        return assembled
     units = np.eye(task.size, dtype=task.dtype)
-    found: Array = np.stack([task.gauss_newtonp(theta, unit) for unit in units])
-    return (found + found.T) / 2
+
+    def by_products(theta: Array) -> Array:
+        found: Array = np.stack([task.gauss_newtonp(theta, unit) for unit in units])
+        return (found + found.T) / 2
+
+    return by_products
 
 
 def solve(task: Task, start: Point, options: Options, progress: Progress) -> Outcome:
@@ -40,9 +67,10 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
     value, slope = task.fun_and_grad(theta)
     if not np.isfinite(value):
         return Outcome(start, "J has no finite value at the start", {"nfev": 1})
-    G = matrix(task, theta)
+    assemble = matrix(task)
+    G = assemble(theta)
     damping, growth = FIRST * float(max(np.abs(np.diag(G)).max(), 1e-12)), 2.0
-    counts = {"nfev": 1, "nhev": task.size}
+    counts = {"nfev": 1, "nhev": 1}
     noise = NOISE * float(np.finfo(task.dtype).eps)
     message = "J falls no more with any damping"
     while damping < LARGEST:
@@ -61,15 +89,15 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
         ratio = (value - new_value + slack) / (promised + slack)
         if ratio > 0 and np.abs(new_slope).max() < np.inf:
             theta, value, slope = theta + along, new_value, new_slope
-            G = matrix(task, theta)
-            counts["nhev"] += task.size
+            G = assemble(theta)
+            counts["nhev"] += 1
             damping = max(damping * max(1 / 3, 1 - (2 * ratio - 1) ** 3), 1e-14)
             growth = 2.0
         else:
             damping, growth = damping * growth, 2 * growth
         progress.report(theta, fun=value, optimality=float(np.abs(slope).max()), shift=damping,
                         step=float(np.linalg.norm(along)))  # fmt: skip
-    return Outcome(Point(theta), message, counts)
+    return Outcome(Point(theta), explained(task.problem, message), counts)
 
 
 def _too_many(task: Task) -> str:

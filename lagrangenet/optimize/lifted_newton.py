@@ -38,7 +38,7 @@ DEFAULTS = {
 }
 
 
-def lifted(task: Task) -> System:
+def lifted(task: Task) -> Any:
     """The system of a task: by sweeps over the layers of a chain, else by sparse matrices."""
     return LiftedChain(task) if isinstance(task.problem, Problem) else SparseSystem(task)
 
@@ -49,7 +49,7 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
 
 
 def attempts(
-    task: Task, system: System, start: Point, options: Options, progress: Progress
+    task: Task, system: Any, start: Point, options: Options, progress: Progress
 ) -> Outcome:
     """Search from each start until one succeeds; then leave saddles.
 

@@ -153,15 +153,13 @@ class SparseSystem:
 
     def _places(self) -> tuple[Array, Array, Array]:
         """Sample and stage of every state, and the stage of every parameter: the first that reads it."""
-        shapes = self.task.shapes
-        stage = np.searchsorted(shapes.ends, np.arange(self.task.conditions), side="right")
-        jacobian = self._jacobian
-        entries = jacobian[:, self.task.conditions :].tocoo()
-        of_theta = np.zeros(self.task.size, int)
-        first = np.full(self.task.size, len(shapes.ends) + 1)
+        shapes, m = self.task.shapes, self.task.conditions
+        stage = np.searchsorted(np.asarray(shapes.ends), np.arange(m), side="right")
+        entries = self._jacobian[:, m:].tocoo()
+        unused = len(shapes.ends) + 1
+        first = np.full(self.task.size, unused)
         np.minimum.at(first, entries.col, stage[entries.row])
-        of_theta[:] = np.where(first > len(shapes.ends), 0, first)
-        return np.asarray(shapes.layout.sample), stage, of_theta
+        return np.asarray(shapes.layout.sample), stage, np.where(first == unused, 0, first)
 
     @cached_property
     def _jacobian(self) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from lagrangenet.optimize.inertia import Shifted, lowest
+from lagrangenet.optimize.kinks import explained
 from lagrangenet.optimize.lifted_chain import LiftedChain
 from lagrangenet.optimize.lifted_sparse import SparseSystem, couples_samples
 from lagrangenet.optimize.methods import METHODS, Method, Options, Outcome
@@ -85,7 +86,8 @@ def descent(
             inertia.last = max(2 * inertia.last, 1e-4)
         progress.report(system.flat(at.theta), fun=at.fun, optimality=linear.optimality,
                         step=length, shift=factor.shift)  # fmt: skip
-    return Outcome(Point(system.flat(at.theta)), "; ".join(filter(None, (message, why))), counts)
+    words = "; ".join(filter(None, (message, why)))
+    return Outcome(Point(system.flat(at.theta)), explained(task.problem, words), counts)
 
 
 def _system(task: Task) -> Any:

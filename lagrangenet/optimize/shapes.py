@@ -23,6 +23,7 @@ class Shapes(Protocol):
 
     conditions: int
     layout: Any
+    ends: Any  # where each array but the last ends in a flat vector
 
     def arrays(self, flat: Array) -> Any:
         """The arrays that a user sees: a tuple (x^1, ..., x^N), or a dictionary by state."""

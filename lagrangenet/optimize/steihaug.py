@@ -14,7 +14,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from lagrangenet.optimize.kinks import explained
 from lagrangenet.optimize.methods import METHODS, Method, Options, Outcome
+from lagrangenet.optimize.products import products
 from lagrangenet.optimize.progress import Progress
 from lagrangenet.optimize.task import Point, Task
 from lagrangenet.runtime import Array
@@ -105,7 +107,7 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
         if optimality <= tol:
             message = "the gradient vanishes"
             break
-        found = truncated(lambda d: task.hessp(theta, d), slope, radius, most)  # noqa: B023
+        found = truncated(products(task, theta), slope, radius, most)
         counts["nhev"] += found.products
         new_value, new_slope = task.fun_and_grad(theta + found.step)
         counts["nfev"] += 1
@@ -125,7 +127,7 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
             theta, value, slope = theta + found.step, new_value, new_slope
         progress.report(theta, fun=value, optimality=float(np.abs(slope).max()), step=length,
                         products=found.products)  # fmt: skip
-    return Outcome(Point(theta), message, counts)
+    return Outcome(Point(theta), explained(task.problem, message), counts)
 
 
 METHODS.add(

@@ -108,6 +108,13 @@ class _Lifted(Lowering):
             ("mu", "mu_dot"),
         )
         yield Routine(
+            "linear_output",
+            "The derivative of μ^N along ż^N where the curvature of σ^N is left out (T1, T2, T4).",
+            (Y, point, along),
+            self.output(frozenset({"lambda"})),
+            ("mu_dot",),
+        )
+        yield Routine(
             "penalty",
             "ρ Ω′(θ) (S5, S6), and ρ Ω″(θ) θ̇ (T5, T6), where all multipliers are zero.",
             (theta, Argument("direction", DIRECTION)),
@@ -138,20 +145,18 @@ class _Lifted(Lowering):
         for line in (self.solved("S4", k), self.solved("T1", k), self.solved("T4", k, _FIXED)):
             yield _renamed(line)
 
-    def output(self) -> tuple[Assign, ...]:
-        """The derivatives of J by z^N, through σ^N."""
+    def output(self, zero: frozenset[str] = frozenset()) -> tuple[Assign, ...]:
+        """The derivatives of J by z^N, through σ^N; where λ^N is zero only those of ℓ as a whole."""
         N = self.depth
         lines = [self.solved("S2", N), self.solved("T1", N)]
         if self.fused is None:
-            lines += [self.solved("S4", N), self.solved("T2", N), self.solved("T4", N)]
+            lines += [self.solved("S4", N), self.solved("T2", N), self.solved("T4", N, zero)]
         else:
             lines.append(self.from_fused("mu", self.fused, ("S2", "S4")))
             moved = self.fused_tangent(self.fused)
             lines.append(self.from_fused("mu_dot", moved, ("T2", "T4")))
-        return live(
-            [_renamed(line) for line in lines],
-            lambda array: array.name in {"mu", "mu_dot", "S_dot"},
-        )
+        wanted = {"mu_dot"} if zero else {"mu", "mu_dot"}
+        return live([_renamed(line) for line in lines], lambda array: array.name in wanted)
 
     def penalty(self) -> Iterator[Assign]:
         """Of every weight and bias."""
