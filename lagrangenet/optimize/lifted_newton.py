@@ -86,8 +86,10 @@ def _searched(
     counts: dict[str, int],
 ) -> tuple[Search, bool, str]:
     """The first search that succeeds, or the last."""
-    for at, multipliers in _starts(system, rows, begin, options["states"]):
+    for at, multipliers, resumed in _starts(system, rows, begin, options["states"]):
         search = Search(system, at, multipliers, options["tol"], options["weight"])
+        if resumed:
+            search.resume(progress.history)
         good, message = search.run(progress, options["attempt"])
         counts["nfev"] += search.evaluations
         counts["restorations"] += search.restorations
@@ -98,16 +100,16 @@ def _searched(
 
 def _starts(
     system: System, rows: Array, begin: Point | None, asked: str
-) -> Iterator[tuple[Any, Any]]:
+) -> Iterator[tuple[Any, Any, bool]]:
     """Where a run was stopped; states passed forward, and with outputs moved towards the targets."""
     resumed = None if begin is None else system.resumed(begin)
     if resumed is not None:
-        yield resumed
+        yield *resumed, True
     if asked == "auto":
         asked = "forward" if system.depth <= SHALLOW else "targets"
     for how in (asked, "targets" if asked == "forward" else "forward"):
         at = system.forward(rows) if how == "forward" else system.towards(rows)
-        yield at, system.adjoint(at)
+        yield at, system.adjoint(at), False
 
 
 METHODS.add(

@@ -63,9 +63,12 @@ def descent(
     """Iterate until ∇J = 0 or J falls no more; ``message`` says what was before."""
     system, inertia = _system(task), Shifted()
     at = system.forward(system.rows(theta))
+    done: dict[str, Any] | None = None
     while True:
         linear = system.linear(at, system.adjoint(at))
-        gradient = linear.parameters
+        if done is not None:
+            progress.report(system.flat(at.theta), fun=at.fun, optimality=linear.optimality,
+                            **done)  # fmt: skip
         if not np.isfinite(at.fun) or not np.isfinite(linear.optimality):
             why = "J or its gradient is not finite"
             break
@@ -76,16 +79,15 @@ def descent(
         if factor is None:
             why = "the Hessian has no Cholesky factor with any shift"
             break
-        along = -factor.solve(gradient)
-        new, length = _searched(system, at, along, float(gradient @ along), counts)
+        along = -factor.solve(linear.parameters)
+        new, length = _searched(system, at, along, float(linear.parameters @ along), counts)
         if new is None:
             why = "J falls no more along the Newton step"
             break
         at = new
         if length < 1:
             inertia.last = max(2 * inertia.last, 1e-4)
-        progress.report(system.flat(at.theta), fun=at.fun, optimality=linear.optimality,
-                        step=length, shift=factor.shift)  # fmt: skip
+        done = {"step": length, "shift": factor.shift}
     words = "; ".join(filter(None, (message, why)))
     return Outcome(Point(system.flat(at.theta)), explained(task.problem, words), counts)
 

@@ -128,15 +128,34 @@ class Search:
     inertia: Shifted = field(default_factory=Shifted)
     restorations: int = 0
     evaluations: int = 0
+    done: dict[str, Any] | None = None
+    origin: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        self.filter = Filter(self.at.violation)
-        self.ceiling = 10 * abs(self.at.fun) + 1
+        if self.origin is None:
+            self.origin = (self.at.violation, self.at.fun)
+        self.filter = Filter(self.origin[0])
+        self.ceiling = 10 * abs(self.origin[1]) + 1
+
+    def resume(self, history: list[dict[str, Any]]) -> None:
+        """Take over what the records of an interrupted attempt say about its filter and shifts."""
+        last = history[-1] if history else {}
+        if "origin" not in last:
+            return
+        mine = [record for record in history if record.get("origin") == last["origin"]]
+        self.origin = tuple(last["origin"])
+        self.__post_init__()
+        for record in mine:
+            if record["filter"] is not None:
+                self.filter.add(*record["filter"])
+        self.inertia.last = last["memory"]
+        self.restorations = sum(record["step"] == 0 for record in mine)
 
     def run(self, progress: Progress, most: int) -> tuple[bool, str]:
         """Iterate until the KKT conditions hold; whether they do, and else why it ended."""
         for _ in range(most):
             linear = self.system.linear(self.at, self.multipliers)
+            self.tell(progress, linear)
             residual = max(linear.optimality, self.at.worst)
             if not np.isfinite(residual):
                 return False, "the residuals are not finite"
@@ -144,33 +163,34 @@ class Search:
                 linear = self.exact()
                 if linear.optimality <= self.tol:
                     return True, "the KKT conditions hold"
-            reason = self.iterate(linear, max(linear.optimality, self.at.worst), progress)
+            reason = self.iterate(linear, max(linear.optimality, self.at.worst))
             if reason:
                 return False, reason
         return False, f"no KKT point after {most} iterations; allow more (iterations)"
 
-    def exact(self) -> Any:
+    def exact(self) -> Linear:
         """Go to where the states are those of a forward pass and the multipliers its adjoint."""
         self.at = self.system.forward(self.at.theta)
         self.multipliers = self.system.adjoint(self.at)
         return self.system.linear(self.at, self.multipliers)
 
-    def iterate(self, linear: Any, residual: float, progress: Progress) -> str:
+    def iterate(self, linear: Linear, residual: float) -> str:
         """One step, or a restoration where none is accepted; why there is neither, or ""."""
         step = linear.step(self.inertia, self.weight)
         if step is None:
             return "the KKT matrix has no factor of the right inertia with any shift"
         found, length = self.searched(linear, step, residual)
         if found is None:
-            return self.restored(progress, linear, step.shift)
+            return self.restored(step.shift)
         before = (self.at.violation, self.at.fun)
-        if not self.filter.descends(step.slope, before[0], length):
+        added = not self.filter.descends(step.slope, before[0], length)
+        if added:
             self.filter.add(*before)
         self.at, self.multipliers = found, self.system.blended(self.multipliers, step, length)
-        self.tell(progress, linear, step=length, shift=step.shift)
+        self.note(length, step.shift, before if added else None)
         return ""
 
-    def searched(self, linear: Any, step: Step, residual: float) -> tuple[Any, float]:
+    def searched(self, linear: Linear, step: Step, residual: float) -> tuple[Any, float]:
         """The first point that the filter accepts, of full, corrected, half, quarter, ... steps."""
         length = 1.0
         while length > SHORTEST:
@@ -195,23 +215,36 @@ class Search:
         pairs = ((self.at.violation, self.at.fun), (found.violation, found.fun))
         return self.filter.accepts(*pairs, slope, length)
 
-    def restored(self, progress: Progress, linear: Any, shift: float) -> str:
+    def restored(self, shift: float) -> str:
         """Go back to feasible states; why that does not help any more, or ""."""
-        self.filter.add(self.at.violation, self.at.fun)
+        before = (self.at.violation, self.at.fun)
+        self.filter.add(*before)
         if self.at.violation < 1e-10:
             self.inertia.last = max(10 * self.inertia.last, 1e-3)
         self.restorations += 1
         self.at = self.system.forward(self.at.theta)
         self.multipliers = self.system.adjoint(self.at)
-        self.tell(progress, linear, step=0.0, shift=shift)
+        self.note(0.0, shift, before)
         if self.restorations > RESTORATIONS:
             return f"no step was accepted after {RESTORATIONS} restorations"
         if not self.at.fun <= self.ceiling:
             return "a restoration raised J far above its start"
         return ""
 
-    def tell(self, progress: Progress, linear: Any, step: float, shift: float) -> None:
-        """Report the point, with the residuals of the system that led to it."""
+    def note(self, step: float, shift: float, added: tuple[float, float] | None) -> None:
+        """What the record of the next report says, beside the point."""
+        self.done = {
+            "step": step,
+            "shift": shift,
+            "memory": self.inertia.last,
+            "filter": added,
+            "origin": self.origin,
+        }
+
+    def tell(self, progress: Progress, linear: Linear) -> None:
+        """Report the point, if a step or a restoration led to it."""
+        if self.done is None:
+            return
         theta, states, multipliers = self.system.point(self.at, self.multipliers)
         progress.report(
             theta,
@@ -220,6 +253,7 @@ class Search:
             fun=self.at.fun,
             optimality=linear.optimality,
             violation=self.at.worst,
-            step=step,
-            shift=shift,
+            gap=self.at.violation,
+            **self.done,
         )
+        self.done = None
