@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lagrangenet.errors import DataError
 from lagrangenet.optimize.methods import Method, Outcome
 from lagrangenet.optimize.multipliers import RegionMultipliers
 from lagrangenet.optimize.progress import Progress
@@ -132,6 +133,11 @@ def _message(status: int, measured: _Measures, tol: float, last_word: str, smoot
 
 def resumed_point(task: Task, saved: Any) -> Point:
     """The point of an earlier result of the same task."""
+    if (found := np.size(saved.x)) != task.size:
+        raise DataError(
+            f"the result that x0 names has {found} parameters, the problem has {task.size}: resume a "
+            "run with the problem that it was begun with"
+        )
     theta = task.routines.pack(task.routines.unpack(saved.x))
     states = task.shapes.flat(saved.states, "states of x0")
     return Point(theta, states, task.shapes.flat(saved.multipliers, "multipliers of x0"))
