@@ -56,16 +56,19 @@ __all__ = [
     "load",
     "minimize",
     "save",
+    "sensitivity",
     "verify",
 ]
 
 
 if TYPE_CHECKING:
-    from lagrangenet.optimize import METHODS, load, minimize, save
+    from lagrangenet.optimize import METHODS, load, save
+    from lagrangenet.optimize.minimize import minimize
+    from lagrangenet.optimize.sensitivity import sensitivity
 
     __version__: str
 else:
-    _OPTIMIZE = {"METHODS", "load", "minimize", "save"}
+    _OPTIMIZE = {"METHODS", "load", "minimize", "save", "sensitivity"}
 
     def __getattr__(name: str) -> object:
         """What is read when it is asked for, because importing it takes a while."""

@@ -27,6 +27,9 @@ _COMMON: Mapping[str, tuple[str, str]] = MappingProxyType({
     "kkt_beta": ("β", r"\beta"),
     "kkt_gamma": ("γ", r"\gamma"),
     "kkt_t": ("t", "t"),
+    "kkt_e": ("e", "e"),
+    "kkt_d": ("d", "d"),
+    "kkt_epsilon": ("ε", r"\varepsilon"),
     **{f"kkt_{what}_{of}": symbols
        for of in "Wb"
        for what, symbols in {

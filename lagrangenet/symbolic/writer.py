@@ -19,6 +19,7 @@ Piece = tuple[str, int]
 #: Arrays whose first index is the layer; those of a sample have the sample next.
 OF_SAMPLES = (
     "X", "Z", "S", "lambda", "mu", "Delta", "delta", "kkt_alpha", "kkt_beta", "kkt_gamma",
+    "kkt_e", "kkt_d",
 )  # fmt: skip
 #: Arrays of a parameter's shape: the parameters, their limits and the multipliers of these.
 PARAMETERS = (
