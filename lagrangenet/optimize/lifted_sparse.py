@@ -6,8 +6,9 @@
 Two ways to a step. *Condensed*: ∂c/∂x is unit triangular in the order of evaluation, so its columns
 give ẋ for each parameter, and Cholesky factors of the P equations that are left show the inertia.
 *Sparse*: the whole matrix is factorized with the unknowns of a sample, or of a layer, next to each
-other, so that fill-in stays within them; the inertia is judged by tᵀ(H + δ)t
-of the part t of the step that is tangent to the constraints (Chiang & Zavala 2016).
+other, so that fill-in stays within them. The inertia is that of the condensed matrix; where P is too
+large for one, tᵀ(H + δ)t > 0 has to do, t being the part of the step that is tangent to the
+constraints (Chiang & Zavala 2016).
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lagrangenet.optimize.inertia import Shifted
+from lagrangenet.optimize.inertia import Factor, Shifted
 from lagrangenet.optimize.search import Step
 from lagrangenet.optimize.task import Point, Residuals, Task, largest
 from lagrangenet.runtime import KKT, Array
 
+#: Up to so many parameters the condensed matrix, which is dense, shows the inertia exactly.
+MODERATE = 500
 #: tᵀ(H + δ)t ≥ this |t|² is taken for the right inertia (κ of Chiang & Zavala 2016).
 CURVATURE = 1e-10
 Way = Literal["condensed", "sparse"]
@@ -229,10 +232,15 @@ class SparseLinear:
         found: Array = self.basis.T @ self.products[:m] + self.products[m:]
         return (found + found.T) / 2
 
+    def factor(self, inertia: Shifted, weight: float) -> Factor | None:
+        """Of the condensed matrix, with the smallest shift that makes it positive definite."""
+        S = self.basis
+        return inertia.factor(self.hessian(), (lambda: weight * (S.T @ S)) if weight else None)
+
     def condensed(self, inertia: Shifted, weight: float) -> Step | None:
         """A step by P equations."""
         m, S = self.conditions, self.basis
-        factor = inertia.factor(self.hessian(), (lambda: weight * (S.T @ S)) if weight else None)
+        factor = self.factor(inertia, weight)
         if factor is None:
             return None
         shift = weight * factor.shift
@@ -249,19 +257,30 @@ class SparseLinear:
 
     def factorized(self, inertia: Shifted, weight: float) -> Step | None:
         """A step by sparse factors of the whole matrix."""
-        m, still = self.conditions, self.by_states.solve(self.at.gaps)
+        m, P = self.conditions, self.system.task.size
+        if P <= MODERATE:
+            factor = self.factor(inertia, weight)
+            v = None if factor is None else self.solved(factor.shift, weight)
+            return None if v is None or factor is None else self.taken(v, factor.shift)
+        still = self.by_states.solve(self.at.gaps)
         for shift in (0.0, *inertia.shifts()):
             v = self.solved(shift, weight)
             if v is None:
                 continue
-            dx, along, plus = np.split(v, [m, m + self.system.task.size])
-            tangent = np.concatenate([dx + still, along])
+            tangent = v[: m + P].copy()
+            tangent[:m] += still
             bent = tangent @ (self.kkt.hessian @ tangent)
-            bent += shift * (weight * tangent[:m] @ tangent[:m] + along @ along)
+            bent += shift * (weight * tangent[:m] @ tangent[:m] + tangent[m:] @ tangent[m:])
             if bent >= CURVATURE * (tangent @ tangent):
                 inertia.last = shift or inertia.last
-                return Step(along, dx, plus, self.slope(along, dx), shift)
+                return self.taken(v, shift)
         return None
+
+    def taken(self, v: Array, shift: float) -> Step:
+        """(ẋ, θ̇, λ⁺) as a step."""
+        m = self.conditions
+        dx, along, plus = np.split(v, [m, m + self.system.task.size])
+        return Step(along, dx, plus, self.slope(along, dx), shift)
 
     def solved(self, shift: float, weight: float) -> Array | None:
         """(ẋ, θ̇, λ⁺) with a shift; None where the matrix is singular."""
