@@ -18,6 +18,7 @@ from lagrangenet.optimize.methods import METHODS, Method, Options, Outcome
 from lagrangenet.optimize.progress import Progress, Stop
 from lagrangenet.optimize.sparsity import Pattern, patterns
 from lagrangenet.optimize.task import Point, Task
+from lagrangenet.optimize.trust_constr import BARRIER
 from lagrangenet.runtime import Array
 
 _NEVER = 10**9
@@ -36,7 +37,7 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
     """Run IPOPT."""
     full = Full(task, progress, options["tol"])
     problem = _Nonlinear(full, full.start(start))
-    solver, tell = problem.solver(_settings(options))
+    solver, tell = problem.solver(_settings(options, not task.region.free))
     low, high = full.bounds()
     v = full.start(start)
     found = solver(x0=v, lbx=low, ubx=high, lbg=problem.low, ubg=problem.high)
@@ -49,7 +50,7 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
     return Outcome(point, f"IPOPT: {status}{'; ' * bool(remedy)}{remedy}", full.counts)
 
 
-def _settings(options: Options) -> dict[str, Any]:
+def _settings(options: Options, limited: bool) -> dict[str, Any]:
     tol = options["tol"] / 10
     return {
         "print_level": 0,
@@ -57,6 +58,7 @@ def _settings(options: Options) -> dict[str, Any]:
         "tol": tol,
         "dual_inf_tol": tol,
         "constr_viol_tol": tol,
+        "compl_inf_tol": BARRIER * tol if limited else tol,
         "acceptable_iter": 0,
         "max_iter": _NEVER,
         "nlp_scaling_method": "none",

@@ -63,7 +63,8 @@ class _Squares:
         """Values of r."""
         self.nfev += 1
         states = self.task.states(theta.astype(self.task.dtype))[self.outputs]
-        return self.root * (np.concatenate([states, theta])[self.used] - self.best)
+        found: Array = self.root * (np.concatenate([states, theta])[self.used] - self.best)
+        return found
 
     def jacobian(self, theta: Array) -> Array:
         """∂r/∂θ, (rows, P)."""

@@ -15,6 +15,8 @@ from lagrangenet.runtime import Array
 
 _NEVER = 10**9
 LARGEST = 3000
+#: The distance to an active bound is the barrier parameter over the multiplier: go on to this share.
+BARRIER = 1e-5
 
 
 def solve(task: Task, start: Point, options: Options, progress: Progress) -> Outcome:
@@ -32,7 +34,8 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
     def step(v: Array, state: Any) -> bool:
         lam = signs.from_trust_constr(state.v[0])
         optimality, violation = full.report(v, lam)
-        return bool(optimality <= tol / 10 and violation <= tol / 10)
+        close = state.get("barrier_parameter", 0.0) <= BARRIER * tol
+        return bool(close and optimality <= tol / 10 and violation <= tol / 10)
 
     constraints = [NonlinearConstraint(full.constraints, 0.0, 0.0, jac=full.jacobian, hess=hessian)]
     more: dict[str, Any] = {}
@@ -44,8 +47,8 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
         more["bounds"] = Bounds(*full.bounds(positive=False))
     found = minimize(full.objective, full.start(start), jac=full.gradient, hess=lambda _: nothing,
                      constraints=constraints, method="trust-constr", callback=step,
-                     options={"gtol": tol / 100, "xtol": options["xtol"], "maxiter": _NEVER,
-                              "barrier_tol": tol / 100,
+                     options={"gtol": 0.0, "xtol": options["xtol"], "maxiter": _NEVER,
+                              "barrier_tol": BARRIER * tol / 10,
                               "initial_tr_radius": options["initial_tr_radius"]}, **more)  # fmt: skip
     lam = signs.from_trust_constr(found.v[0])
     return Outcome(full.point(np.asarray(found.x), lam), str(found.message), full.counts)

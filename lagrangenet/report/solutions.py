@@ -91,7 +91,7 @@ def solution_view(title: str, result: Any, explain: bool = False) -> RenderableT
 
 
 def _facts(result: Any, explain: bool) -> Iterable[tuple[str, str]]:
-    method, _, reason = result.reason.partition(": ")
+    _, _, reason = result.reason.partition(": ")
     yield "method", result.method + (f", because: {reason}" if explain and reason else "")
     yield "iterations", f"{result.nit} ({_evaluations(result)}), {_seconds(result.wall_s)}"
     yield "J", f"{result.fun:.12g}"
@@ -145,7 +145,7 @@ def solution_data(title: str, result: Any, seed: int) -> dict[str, Any]:
     """A result as plain data: ``{schema, method, success, status, message, fun, ...}``."""
     keys = ("method", "reason", "success", "status", "message", "fun", "optimality",
             "constr_violation", "tol", "nit", "nfev", "njev", "nhev", "wall_s")  # fmt: skip
-    return finite({
+    found: dict[str, Any] = finite({
         "schema": SCHEMA,
         "problem": title,
         "seed": seed,
@@ -155,6 +155,7 @@ def solution_data(title: str, result: Any, seed: int) -> dict[str, Any]:
         "certificate": result.certificate.to_dict(),
         "history": result.history,
     })  # fmt: skip
+    return found
 
 
 def comparison_data(title: str, attempts: Sequence[Attempt], seed: int) -> dict[str, Any]:
