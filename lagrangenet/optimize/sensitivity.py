@@ -46,6 +46,8 @@ class ValueCheck:
     ----------
     steps : tuple of float
         ε.
+    value : float
+        p(0).
     values : ndarray
         p(ε).
     remainders : ndarray
@@ -59,6 +61,7 @@ class ValueCheck:
     """
 
     steps: tuple[float, ...]
+    value: float
     values: Array
     remainders: Array
     slope: float
@@ -143,7 +146,7 @@ class Sensitivity:
         floor = FLOOR * max(1.0, abs(base))
         smallest = int(np.argmin(np.abs(steps)))
         return ValueCheck(
-            tuple(steps), np.array(values), remainders, slope,
+            tuple(steps), base, np.array(values), remainders, slope,
             observed_rate(list(steps), remainders, floor), float(changes[smallest] / steps[smallest]),
         )  # fmt: skip
 
