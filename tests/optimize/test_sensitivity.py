@@ -132,11 +132,11 @@ CELL = Layer(
 )
 
 
-END = Layer("end", "y[i,p] = h[i,T,p]", "h[M,0..T,n] y[M,n]")
+AFTER = Layer("after", "y[i,t,p] = h[i,t,p]", "h[M,0..T,n] y[M,T,n]")
 
 
 @pytest.mark.parametrize(
-    ("layer", "then", "can"), [("recurrent", "last", ["h", "y"]), (CELL, END, ["y"])]
+    ("layer", "then", "can"), [("recurrent", "activation", ["h", "y"]), (CELL, AFTER, ["y"])]
 )
 def test_a_state_that_feeds_its_own_constraint_is_not_perturbed(layer, then, can):
     """What is added after a recurrence has ended comes too late for its next step."""
@@ -144,7 +144,7 @@ def test_a_state_that_feeds_its_own_constraint_is_not_perturbed(layer, then, can
         {"x": ("T", 2)}, [Constraint("h", layer, "x", m=2), Constraint("y", then, "h")]
     )
     X = np.random.default_rng(0).normal(size=(2, 3, 2))
-    assert list(perturbed(Task(graph, {"x": X}, np.zeros((2, 2)))).shapes) == can
+    assert list(perturbed(Task(graph, {"x": X}, np.zeros((2, 3, 2)))).shapes) == can
 
 
 def test_what_cannot_be_meant_is_refused():
