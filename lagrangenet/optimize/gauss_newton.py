@@ -3,8 +3,8 @@
     G = Σ_i (∂x_i^N/∂θ)ᵀ ∂²ℓ_i (∂x_i^N/∂θ) + ρ Ω″,     (G + δ) θ̇ = −∇J
 
 G is positive semidefinite where ℓ and Ω are convex, and needs no multipliers. Where residuals stay
-large it converges linearly; a Newton method is then faster. The
-damping follows Nielsen (1999), as in Madsen, Nielsen & Tingleff (2004), Algorithm 3.16.
+large it converges linearly: after ``patience`` slow steps in a row the reduced Newton method goes
+on. The damping follows Nielsen (1999), as in Madsen, Nielsen & Tingleff (2004), Algorithm 3.16.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import numpy as np
 from lagrangenet.optimize.inertia import Shifted
 from lagrangenet.optimize.kinks import explained
 from lagrangenet.optimize.lifted_chain import LiftedChain
+from lagrangenet.optimize.lifted_sparse import couples_samples
 from lagrangenet.optimize.methods import METHODS, Method, Options, Outcome
 from lagrangenet.optimize.progress import Progress
+from lagrangenet.optimize.reduced_newton import descent
 from lagrangenet.optimize.task import Point, Task
 from lagrangenet.problem import Problem
 from lagrangenet.runtime import Array
@@ -29,6 +31,8 @@ FIRST, LARGEST = 1e-3, 1e16
 NOISE = 8.0
 #: A dense matrix is for at most this many parameters.
 DENSE = 1000
+#: A step that leaves more than this share of the gradient is slow.
+SLOW = 0.5
 
 
 def matrix(task: Task) -> Callable[[Array], Array]:
@@ -69,6 +73,7 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
         return Outcome(start, "J has no finite value at the start", {"nfev": 1})
     assemble = matrix(task)
     G = assemble(theta)
+    slow = 0
     damping, growth = FIRST * float(max(np.abs(np.diag(G)).max(), 1e-12)), 2.0
     counts = {"nfev": 1, "nhev": 1}
     noise = NOISE * float(np.finfo(task.dtype).eps)
@@ -88,6 +93,8 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
         slack = noise * (1 + abs(value))
         ratio = (value - new_value + slack) / (promised + slack)
         if ratio > 0 and np.abs(new_slope).max() < np.inf:
+            linear = np.abs(new_slope).max() > SLOW * np.abs(slope).max()
+            slow = slow + 1 if linear else 0
             theta, value, slope = theta + along, new_value, new_slope
             G = assemble(theta)
             counts["nhev"] += 1
@@ -97,6 +104,9 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
             damping, growth = damping * growth, 2 * growth
         progress.report(theta, fun=value, optimality=float(np.abs(slope).max()), shift=damping,
                         step=float(np.linalg.norm(along)))  # fmt: skip
+        if slow >= options["patience"] and not couples_samples(task):
+            message = "it converged slowly, and the reduced Newton method went on"
+            return descent(task, theta, options, progress, counts, message)
     return Outcome(Point(theta), explained(task.problem, message), counts)
 
 
@@ -112,7 +122,7 @@ METHODS.add(
         "Gauss-Newton in θ with Levenberg-Marquardt damping",
         "reduced",
         solve,
-        MappingProxyType({"maxiter": 5000, "seconds": None}),
+        MappingProxyType({"maxiter": 5000, "seconds": None, "patience": 30}),
         unfit=_too_many,
     )
 )

@@ -45,8 +45,8 @@ class Shifted:
         """
         cholesky, solve = self._lapack(H.dtype)
         c, info = cholesky(H.T, lower=0, clean=0)
-        if info == 0:
-            return Factor(c, 0.0, solve)
+        if info == 0:  # also where an entry is NaN, which the last pivot then is, too
+            return Factor(c, 0.0, solve) if np.isfinite(c[-1, -1]) else None
         if not np.isfinite(H).all():
             return None
         D = None if shape is None else shape()
