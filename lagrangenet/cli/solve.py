@@ -118,14 +118,15 @@ def solve(
 ) -> None:
     """Train a network by solving its KKT system, to first and second order.
 
-    Without options: XOR (2-3-1, with --l2 1e-3). Features are standardized (not XOR's). The result is
-    certified by oracles that share no code with the solver.
+    Without options: XOR (2-3-1, with --l2 1e-3). Features are standardized (not XOR's); a network
+    without data gets random numbers. The result is certified by oracles that share no code with the
+    solver.
     """
     source = case_data(_dataset(problem, layers, dataset, data), data, target)
     if problem is None and layers is None and l2 is None:
         l2 = 1e-3
     declared = case_problem(problem, layers, activation, output, loss, l2, source)
-    X, Y = case_arrays(declared, source, seed)
+    X, Y = _in_type(dtype, *case_arrays(declared, source, seed))
     routines = generate_routines(derive_problem(declared, order=2), dtype, code)
     limits = {"maxiter": max_iterations, "seconds": max_seconds}
     asked = {
@@ -147,6 +148,19 @@ def solve(
     _show(case, attempts, seed, json, explain, alone=compare is None)
     _write(case, attempts, seed, out)
     raise typer.Exit(0 if all(a.success for a in attempts) else 1)
+
+
+def _in_type(dtype: str, X: Any, Y: Any) -> tuple[Any, Any]:
+    """The data in the type that was asked for; what is no floating number stays as it is."""
+    if dtype != "float32":
+        return X, Y
+    if isinstance(X, dict):
+        return {name: _single(array) for name, array in X.items()}, _single(Y)
+    return _single(X), _single(Y)
+
+
+def _single(array: Any) -> Any:
+    return array.astype("float32") if array.dtype.kind == "f" else array
 
 
 def _dataset(*options: Any) -> str | None:

@@ -12,6 +12,7 @@ import math
 import os
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any
@@ -76,7 +77,8 @@ def _write(path: Path, arrays: dict[str, Array]) -> None:
     except OSError as error:
         raise DataError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
 
 
 def load(path: str | PathLike[str]) -> Any:

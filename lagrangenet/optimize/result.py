@@ -57,7 +57,8 @@ def certified(
     fun = task.objective(point.theta, point.solved_states)
     converged = measured.within(tol) and bool(np.isfinite(fun))
     status = _status(converged, measured, fun, stopped)
-    found = OptimizeResult(
+    found = OptimizeResult({**outcome.extra, **outcome.counts})
+    found.update(
         x=point.theta,
         theta=task.shaped(point.theta),
         states=task.shapes.arrays(point.solved_states),
@@ -76,8 +77,6 @@ def certified(
     if measured.region is not None:
         found.update(bound_multipliers=measured.region.bounds,
                      constraint_multipliers=measured.region.constraints)  # fmt: skip
-    found.update(outcome.counts)
-    found.update(outcome.extra)
     return found
 
 

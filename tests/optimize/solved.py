@@ -33,7 +33,8 @@ def classes():
 
 def regression(widths=(1, 4, 1), samples=10):
     X = np.linspace(-2, 2, samples)[:, None]
-    return Data(chain(widths, regularizer=L2(1e-3), name="sine"), X, np.sin(2 * X))
+    penalty = L2(1e-3, biases=True)  # without it the bias of a unit that is not used is free
+    return Data(chain(widths, regularizer=penalty, name="sine"), X, np.sin(2 * X))
 
 
 def iris():
