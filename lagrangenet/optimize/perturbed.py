@@ -146,7 +146,7 @@ def _graph(graph: Graph, task: Task) -> Perturbed:
 def _constraints(graph: Graph, task: Task) -> Iterator[Constraint]:
     """Each constraint under another name, then its state with the perturbation added."""
     determined = set(task.shapes.arrays(np.zeros(task.conditions, task.dtype)))
-    determined -= {use.constraint.state for use in graph.uses if _recurs(use)}
+    determined -= {use.constraint.state for use in graph.uses if recurs(use)}
     for constraint in graph.constraints:
         state = constraint.state
         settings: dict[str, Any] = {**dict(constraint.sizes), **dict(constraint.options)}
@@ -161,7 +161,7 @@ def _constraints(graph: Graph, task: Task) -> Iterator[Constraint]:
         yield Constraint(state, "add", (f"s_{state}", _added(state)))
 
 
-def _recurs(use: Use) -> bool:
+def recurs(use: Use) -> bool:
     """Whether a state feeds its own constraint at another place: what is added then comes too late."""
     last = use.equations[-1].name
     read = (e for equation in use.equations for e in equation.forward.atoms(sp.Indexed))
