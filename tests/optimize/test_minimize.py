@@ -4,6 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
+from scipy.optimize import LinearConstraint, OptimizeResult
 
 import lagrangenet as ln
 from lagrangenet import METHODS, DataError, LagrangenetError, MissingExtra, ProblemError, minimize
@@ -38,8 +39,6 @@ def method():
 
 
 def test_a_result_is_scipys_with_states_and_multipliers():
-    from scipy.optimize import OptimizeResult
-
     data = xor()
     result = solved(data)
     assert isinstance(result, OptimizeResult)
@@ -237,8 +236,6 @@ def test_a_network_with_kinks_says_that_they_are_the_cause():
 
 
 def test_inconsistent_constraints_are_no_success():
-    from scipy.optimize import LinearConstraint
-
     row = np.zeros((2, 13))
     row[:, 0] = 1
     apart = LinearConstraint(row, [0.0, 1.0], [0.0, 1.0])
@@ -286,7 +283,6 @@ def test_the_task_of_a_graph_is_consistent(name):
 
 
 def test_limits_of_methods_that_take_none_are_refused():
+    row = LinearConstraint(np.ones((1, 13)), 0, 1)
     with pytest.raises(ProblemError, match="takes no constraints on the parameters"):
-        from scipy.optimize import LinearConstraint
-
-        solved(xor(), "bfgs", constraints=LinearConstraint(np.ones((1, 13)), 0, 1))
+        solved(xor(), "bfgs", constraints=row)
