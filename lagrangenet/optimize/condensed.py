@@ -22,6 +22,27 @@ from lagrangenet.runtime import Array
 CHUNK = 1 << 20
 
 
+class Condensed:
+    """Matrices and sweeps of one chain with its data, by NumPy."""
+
+    def __init__(self, net: Layered) -> None:
+        self.net = net
+
+    def matrix(self, blocks: Blocks, weight: float = 0.0, metric: bool = False) -> Array:
+        """As :func:`matrix`."""
+        return matrix(self.net, blocks, weight, metric)
+
+    def sweep(
+        self, blocks: Blocks, along: Array | None, weight: float = 0.0
+    ) -> tuple[list[Array], list[Array], Array]:
+        """As :func:`sweep`."""
+        return sweep(self.net, blocks, along, weight)
+
+    def gradient(self, blocks: Blocks, multipliers: list[Array]) -> tuple[Array, float]:
+        """As :func:`gradient`."""
+        return gradient(self.net, blocks, multipliers)
+
+
 def sweep(
     net: Layered, blocks: Blocks, along: Array | None, weight: float = 0.0
 ) -> tuple[list[Array], list[Array], Array]:

@@ -50,7 +50,7 @@ def matrix(task: Task) -> Callable[[Array], Array]:
 
         def assembled(theta: Array) -> Array:
             at = system.forward(system.rows(theta))
-            lower = system.assemble(system.net.linearized(at))
+            lower = system.condensed.matrix(system.net.linearized(at))
             found: Array = np.tril(lower) + np.tril(lower, -1).T
             ordered: Array = found[np.ix_(system.net.order, system.net.order)]
             return ordered

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from lagrangenet.optimize.blocks import Blocks, Layered, Values
 from lagrangenet.optimize.compiled import Condenser
-from lagrangenet.optimize.condensed import corrected, gradient, matrix, sweep
+from lagrangenet.optimize.condensed import Condensed, corrected
 from lagrangenet.optimize.inertia import Shifted
 from lagrangenet.optimize.search import Step
 from lagrangenet.optimize.task import Point, Task
@@ -34,8 +32,8 @@ class Linear:
         ∂L/∂θ.
     optimality : float
         max |∂L/∂x|, |∂L/∂θ|.
-    assemble : callable
-        Makes the matrix, as :func:`.condensed.matrix`.
+    condensed : Condensed or Condenser
+        What assembles and sweeps.
     """
 
     net: Layered
@@ -43,7 +41,7 @@ class Linear:
     multipliers: list[Array]
     parameters: Array
     optimality: float
-    assemble: Callable[..., Array]
+    condensed: Condensed | Condenser
 
     def step(self, inertia: Shifted, weight: float) -> Step | None:
         """The Newton step, with the smallest shift that makes the condensed matrix positive definite.
@@ -52,19 +50,19 @@ class Linear:
         of Σ_k |ẋ^k|² as a quadratic form in θ̇. It enters the sweeps as well.
         """
         factor = inertia.factor(
-            self.assemble(self.blocks),
-            (lambda: weight * self.assemble(self.blocks, metric=True)) if weight else None,
+            self.hessian(),
+            (lambda: weight * self.condensed.matrix(self.blocks, metric=True)) if weight else None,
         )
         if factor is None:
             return None
         shift = weight * factor.shift
-        along = factor.solve(-sweep(self.net, self.blocks, None, shift)[2])
-        dx, plus, _ = sweep(self.net, self.blocks, along, shift)
+        along = factor.solve(-self.condensed.sweep(self.blocks, None, shift)[2])
+        dx, plus, _ = self.condensed.sweep(self.blocks, along, shift)
         return Step(along, dx, plus, self.slope(along, dx), factor.shift)
 
     def hessian(self) -> Array:
         """The condensed matrix; its lower half counts. At feasible points, ∇²J of θ alone."""
-        return self.assemble(self.blocks)
+        return self.condensed.matrix(self.blocks)
 
     def slope(self, along: Array, dx: list[Array]) -> float:
         """The derivative of J along a step."""
@@ -86,7 +84,7 @@ class LiftedChain:
         self.task = task
         self.samples, self.depth = len(task.X), task.problem.depth
         compiled = Condenser(self.net)
-        self.assemble = compiled.matrix if compiled.works else partial(matrix, self.net)
+        self.condensed = compiled if compiled.works else Condensed(self.net)
         self.identity = task.problem.layers[-1].activation.name == "identity"
 
     def rows(self, theta: Array) -> Array:
@@ -130,10 +128,10 @@ class LiftedChain:
     def linear(self, at: Values, multipliers: list[Array]) -> Linear:
         """The KKT system at a point."""
         blocks = self.net.blocks(at, multipliers)
-        parameters, worst = gradient(self.net, blocks, multipliers)
+        parameters, worst = self.condensed.gradient(blocks, multipliers)
         largest = float(np.abs(parameters).max())
         residual = max(worst, largest)
-        return Linear(self.net, blocks, multipliers, parameters, residual, self.assemble)
+        return Linear(self.net, blocks, multipliers, parameters, residual, self.condensed)
 
     def moved(self, at: Values, step: Step, length: float) -> Values:
         """The point after a step."""
