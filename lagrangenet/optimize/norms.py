@@ -9,14 +9,15 @@ distance from the output, and with it ∂J/∂W^k = −Σ_i (σ′ ⊙ λ_i^k) x
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from lagrangenet.graph import Graph
-from lagrangenet.optimize.task import Task
 from lagrangenet.problem import Problem
-from lagrangenet.runtime import Array
+from lagrangenet.runtime import Array, GraphRoutines, Routines, generate
+from lagrangenet.symbolic.derivation import derive
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,16 @@ def multiplier_norms(problem: Problem | Graph, theta: Any, X: Any, Y: Any) -> Mu
     >>> round(multiplier_norms(problem, theta, X, X).factor, 2)
     0.24
     """
-    task = Task(problem, X, Y)
-    flat = task.routines.pack(theta)
-    multipliers = task.multipliers(flat, task.states(flat))
-    return norms_of(task.shapes.arrays(multipliers), task.samples)
+    routines = _routines(problem)
+    states = routines.forward(theta, X)
+    if isinstance(routines, GraphRoutines):
+        by_state = routines.backward(theta, X, states, Y)
+        return norms_of({n: by_state[n] for n in routines.problem.states if n in by_state}, len(Y))
+    pairs = routines.backward(theta, states, Y)
+    return norms_of(tuple(lam for _, lam in pairs), len(Y))
+
+
+@lru_cache(maxsize=16)
+def _routines(problem: Problem | Graph) -> Routines | GraphRoutines:
+    """Code of the first order; one network is looked at for many θ."""
+    return generate(derive(problem))
