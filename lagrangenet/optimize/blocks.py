@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from lagrangenet.emit.blocks import emit_blocks
+from lagrangenet.functions.base import w
 from lagrangenet.problem import Problem
-from lagrangenet.routines.lifted import lifted
+from lagrangenet.routines.lifted import full_output, lifted
 from lagrangenet.runtime import Array
 from lagrangenet.runtime.load import load
+from lagrangenet.symbolic.derivatives import penalty
 
 
 @lru_cache(maxsize=32)
@@ -40,8 +42,8 @@ class Values:
         (z^k, s^k = σ^k(z^k)) of every layer.
     gaps : list of ndarray
         c^k.
-    fun, violation, worst : float
-        J, Σ |c| and max |c|.
+    fun, violation : float
+        J and Σ |c|.
     """
 
     theta: Array
@@ -50,7 +52,11 @@ class Values:
     gaps: list[Array]
     fun: float
     violation: float
-    worst: float
+
+    @property
+    def worst(self) -> float:
+        """Max |c|; NaN if one entry is."""
+        return float(np.max([(gap.max(), -gap.min()) for gap in self.gaps]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +108,7 @@ class Layered:
     shapes: list[tuple[int, int]] = field(init=False)
     order: Array = field(init=False)
     ones: dict[str, Any] = field(init=False)
+    still: Array | None = field(init=False)  # the diagonal of ρ Ω″, where it is the same everywhere
 
     def __post_init__(self) -> None:
         shapes = [(after, before + 1) for (after, before), _ in self.problem.shapes]
@@ -117,9 +124,13 @@ class Layered:
             "shapes": shapes,
             "order": np.concatenate(order),
             "ones": self._ones(),
+            "still": None,
         }
         for name, value in found.items():
             object.__setattr__(self, name, value)
+        chosen = self.problem.regularizer
+        if chosen is None or not penalty(chosen, 2).has(w):
+            object.__setattr__(self, "still", self.bend(self.ones["theta"]))
 
     def _ones(self) -> dict[str, Any]:
         M, dtype = len(self.X), self.X.dtype
@@ -157,16 +168,9 @@ class Layered:
         found = self.run["constraints"](shaped, self.X, given)
         pairs = tuple((Z, S) for Z, S, _ in found)
         gaps = [gap for *_, gap in found]
-        sizes = [np.abs(gap) for gap in gaps]
-        return Values(
-            theta,
-            states,
-            pairs,
-            gaps,
-            float(self.run["loss"](shaped, pairs, self.Y)),
-            float(sum(size.sum() for size in sizes)),
-            max(float(size.max()) for size in sizes),
-        )
+        fun = float(self.run["loss"](shaped, pairs, self.Y))
+        violation = float(sum(np.abs(gap).sum() for gap in gaps))
+        return Values(theta, states, pairs, gaps, fun, violation)
 
     def forward(self, theta: Array) -> list[Array]:
         """x^1, ..., x^{N−1}, z^N of a forward pass."""
@@ -184,7 +188,7 @@ class Layered:
         lam = tuple((m, m) for m in multipliers)
         wanted, output = self.output(at)
         mu, slopes, curvatures = self._hidden(at, lam)
-        parts = self.run["penalty"](self.shaped(at.theta), self.ones["theta"])
+        shaped = self.shaped(at.theta)
         return Blocks(
             at,
             [*mu, multipliers[-1]],
@@ -192,9 +196,13 @@ class Layered:
             curvatures,
             wanted,
             output,
-            self.joined([row[:2] for row in parts]),
-            self.joined([row[2:] for row in parts]),
+            self.joined(self.run["penalty"](shaped, self.ones["theta"])),
+            self.bend(shaped) if self.still is None else self.still,
         )
+
+    def bend(self, shaped: tuple[tuple[Array, Array], ...]) -> Array:
+        """The diagonal of ρ Ω″."""
+        return self.joined(self.run["bend"](shaped, self.ones["theta"]))
 
     def joined(self, parts: list[tuple[Array, Array]]) -> Array:
         """V^1, ..., V^N as a vector, from weights and biases."""
@@ -210,7 +218,7 @@ class Layered:
         full = [self.problem.activations[k].coupled for k in layers]
         found: dict[int, tuple[Array, ...]] = {}
         if not all(full):
-            rows = self.run["factors"](at.pairs, lam, self.ones["tangents"])
+            rows = self.run["factors"](at.pairs, lam)
             found |= dict(zip([k for k in layers if not full[k]], rows, strict=True))
         if any(full):
             coupled = [k for k in layers if full[k]]
@@ -260,9 +268,9 @@ class Layered:
 
     def _along(self, name: str, at: Values) -> tuple[Array, Array]:
         """What a routine of the output returns, and minus its last array as a factor."""
-        run, last = self.run[name], self.problem.activations[-1]
-        if not last.coupled and not self.problem.loss_entry.coupled:
-            ((*first, minus),) = run(self.Y, at.pairs, self.ones["tangents"])
+        run = self.run[name]
+        if not full_output(self.problem):
+            ((*first, minus),) = run(self.Y, at.pairs)
             return first[0] if first else minus, -minus
         along = np.zeros_like(self.ones["tangents"][-1][0])
         columns = []

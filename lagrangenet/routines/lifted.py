@@ -50,7 +50,7 @@ _BATCH = (l.i, l.p)
 
 
 def lifted(problem: Problem) -> Program:
-    """The passes of the first order, and ``constraints``, ``factors`` (``coupled``), ``output``, ``penalty``.
+    """The passes of the first order, and ``constraints``, ``factors`` (``coupled``), ``output``, ``penalty``, ...
 
     Raises
     ------
@@ -63,8 +63,8 @@ def lifted(problem: Problem) -> Program:
     >>> program = lifted(chain([2, 3, 1]))
     >>> for line in program.routine("factors").body:
     ...     print(line.formula)
-    μ¹ = σ′¹(z¹) ⊙ λ¹
     ṡ¹ = σ′¹(z¹) ⊙ ż¹
+    μ¹ = σ′¹(z¹) ⊙ λ¹
     μ̇¹ = σ′′¹(z¹) ⊙ λ¹ ⊙ ż¹
     """
     if reason := without_derivative(problem):
@@ -72,6 +72,11 @@ def lifted(problem: Problem) -> Program:
     first = lower(Derivation(problem))
     passes = (first.routine(name) for name in ("forward", "loss", "backward", "gradient"))
     return Program(problem, (*passes, *_Lifted(problem).routines()))
+
+
+def full_output(problem: Problem) -> bool:
+    """Whether ∂²J/∂z^N² of a sample is no diagonal matrix."""
+    return problem.activations[-1].coupled or problem.loss_entry.coupled
 
 
 class _Lifted(Lowering):
@@ -82,6 +87,7 @@ class _Lifted(Lowering):
         theta, X, Y = Argument("theta", THETA), Argument("X"), Argument("Y")
         point, lam = Argument("states", ("Z", "S")), Argument("multipliers", MULTIPLIERS)
         along = Argument("tangents", ("Z_dot",))
+        directed = [along] * full_output(self.problem)
         yield Routine(
             "constraints",
             "z^k, σ^k(z^k) (S0, S1) and the constraints c^k at any x^1, ..., x^{N−1}, z^N.",
@@ -95,31 +101,39 @@ class _Lifted(Lowering):
             if layers:
                 yield Routine(
                     name,
-                    "μ^k (S4), and along ż^k at fixed λ^k: σ′ ż^k (T1) and μ̇^k (T4).",
-                    (point, lam, along),
+                    "σ′ ż^k (T1), μ^k (S4) and, at fixed λ^k, μ̇^k (T4)"
+                    f", along {'ż^k' if is_coupled else 'ones'}.",
+                    (point, lam, *[along] * is_coupled),
                     tuple(line for k in layers for line in self.factors(k)),
                     FACTORS,
                 )
         yield Routine(
             "output",
-            "μ^N = −∂J/∂z^N (S2, S4), and its derivative along ż^N (T1, T2, T4).",
-            (Y, point, along),
+            "μ^N = −∂J/∂z^N (S2, S4), and its derivative along ż^N, or ones (T1, T2, T4).",
+            (Y, point, *directed),
             self.output(),
             ("mu", "mu_dot"),
         )
         yield Routine(
             "linear_output",
-            "The derivative of μ^N along ż^N where the curvature of σ^N is left out (T1, T2, T4).",
-            (Y, point, along),
+            "The derivative of μ^N where the curvature of σ^N is left out (T1, T2, T4).",
+            (Y, point, *directed),
             self.output(frozenset({"lambda"})),
             ("mu_dot",),
         )
         yield Routine(
             "penalty",
-            "ρ Ω′(θ) (S5, S6), and ρ Ω″(θ) θ̇ (T5, T6), where all multipliers are zero.",
+            "ρ Ω′(θ): (S5) and (S6) where all multipliers are zero.",
             (theta, Argument("direction", DIRECTION)),
-            tuple(self.penalty()),
-            (*GRADIENTS, *PRODUCT),
+            tuple(self.penalty("S5", "S6")),
+            GRADIENTS,
+        )
+        yield Routine(
+            "bend",
+            "ρ Ω″(θ) θ̇: (T5) and (T6) where all multipliers are zero.",
+            (theta, Argument("direction", DIRECTION)),
+            tuple(self.penalty("T5", "T6")),
+            PRODUCT,
         )
 
     def coupled(self, k: int) -> bool:
@@ -140,15 +154,15 @@ class _Lifted(Lowering):
             lines = [value] if last else [linear, value]
             yield from [*lines, Assign(ref("r_lambda", k, _BATCH), gap, (label,), k, formula)]
 
-    def factors(self, k: int) -> Iterator[Assign]:
-        """μ^k, σ′ ż and μ̇^k, in z and s = σ(z)."""
-        for line in (self.solved("S4", k), self.solved("T1", k), self.solved("T4", k, _FIXED)):
-            yield _renamed(line)
+    def factors(self, k: int) -> tuple[Assign, ...]:
+        """σ′ ż, μ^k and μ̇^k, in z and s = σ(z)."""
+        lines = (self.solved("T1", k), self.solved("S4", k), self.solved("T4", k, _FIXED))
+        return _shared([_renamed(line) for line in lines], self.coupled(k))
 
     def output(self, zero: frozenset[str] = frozenset()) -> tuple[Assign, ...]:
         """The derivatives of J by z^N, through σ^N; where λ^N is zero only those of ℓ as a whole."""
         N = self.depth
-        lines = [self.solved("S2", N), self.solved("T1", N)]
+        lines = [self.solved("T1", N), self.solved("S2", N)]
         if self.fused is None:
             lines += [self.solved("S4", N), self.solved("T2", N), self.solved("T4", N, zero)]
         else:
@@ -156,12 +170,13 @@ class _Lifted(Lowering):
             moved = self.fused_tangent(self.fused)
             lines.append(self.from_fused("mu_dot", moved, ("T2", "T4")))
         wanted = {"mu_dot"} if zero else {"mu", "mu_dot"}
-        return live([_renamed(line) for line in lines], lambda array: array.name in wanted)
+        shared = _shared([_renamed(line) for line in lines], full_output(self.problem))
+        return live(shared, lambda array: array.name in wanted)
 
-    def penalty(self) -> Iterator[Assign]:
+    def penalty(self, *labels: str) -> Iterator[Assign]:
         """Of every weight and bias."""
         for k in range(1, self.depth + 1):
-            for label in ("S5", "S6", "T5", "T6"):
+            for label in labels:
                 line = self.residual(label, k, _STILL)
                 if line.value == t.scalar(0):
                     moved = ref("W_dot" if label[1] == "5" else "b_dot", k, line.target.axes)
@@ -187,3 +202,30 @@ def _renamed(line: Assign) -> Assign:
 
 def _own(array: t.Ref, line: Assign) -> bool:
     return array.layer == line.target.layer
+
+
+def _shared(lines: list[Assign], directed: bool) -> tuple[Assign, ...]:
+    """Lines that read σ′ where it is known from the first; along ones, unless they are directed."""
+    if directed:
+        return tuple(lines)
+    slope, *others = map(_along_ones, lines)
+    known = {t.same_shape(slope.value): slope.target}
+    return slope, *(replace(line, value=t.substituted(line.value, known)) for line in others)
+
+
+def _along_ones(line: Assign) -> Assign:
+    """A line at ż = (1, ..., 1), which is left out of its products."""
+
+    def change(node: t.Node) -> t.Node:
+        if isinstance(node, t.Ref) and node.name == "Z_dot":
+            return t.ONE
+        if isinstance(node, t.Product) and t.ONE in node.factors:
+            return t.product(list(node.factors), list(node.divisors), node.axes)
+        return node
+
+    value = line.value.map(change)
+    if set(value.axes) < set(line.target.axes):
+        like = t.Ref(line.target.axes, "S", line.target.layer)
+        zeros = t.Call(like.axes, t.Fn("zeros_like"), (like,))
+        value = t.total([zeros, value], like.axes)
+    return replace(line, value=value)

@@ -195,7 +195,7 @@ def test_sweeps_and_sparse_factors_give_the_same_step(way):
 
 def test_every_line_of_the_blocks_names_its_condition():
     lines = source(chain([2, 3, 3], loss="cross_entropy")).splitlines()
-    assert any("Sdot1 = Zdot1 * (1 - S1**2)" in line and "(T1)" in line for line in lines)
+    assert any("Sdot1 = 1 - S1**2" in line and "(T1)" in line for line in lines)
     assert any("r_lam2 = Z2 - X1 @ W2.T - b2" in line and "(S0)" in line for line in lines)
     assert any("mu2 = (Y - S2) / M" in line and "(S2, S4)" in line for line in lines)
 
