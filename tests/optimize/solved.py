@@ -11,7 +11,10 @@ import numpy as np
 from lagrangenet import L2, Constraint, Problem, chain, derive, generate
 from lagrangenet.experiments import load_dataset
 from lagrangenet.verify.explicit import ExplicitLagrangian
+from lagrangenet.verify.textbook import Textbook
 
+#: More states than this are not written out element by element.
+WRITTEN_OUT = 800
 CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 EXCLUSIVE = np.array([[0.0], [1.0], [1.0], [0.0]])
 
@@ -70,13 +73,24 @@ def explicit(problem, samples):
 
 
 def violation_and_optimality(data, result):
-    """max |∂L/∂λ| and max |∂L/∂(x, θ)| of a chain by the oracle, at a result's x, λ and θ."""
+    """max |∂L/∂λ| and max |∂L/∂(x, θ)| of a chain by an oracle, at a result's x, λ and θ."""
+    if len(data.X) * sum(data.problem.widths[1:]) > WRITTEN_OUT:
+        return by_the_textbook(data, result)
     oracle = explicit(data.problem, len(data.X))
     v = oracle.pack(list(result.states), result.theta)
     lam = np.concatenate([array.ravel() for array in result.multipliers])
     blocks = oracle.stationarity(v, lam, data.X, data.Y)
     largest = {name: np.abs(block).max() for name, block in blocks.items()}
     return largest["lambda"], max(largest["x"], largest["theta"])
+
+
+def by_the_textbook(data, result):
+    """The same for more variables than can be written out, by textbook backpropagation."""
+    states, multipliers = list(result.states), list(result.multipliers)
+    book = Textbook(data.problem)
+    blocks = book.residuals(result.theta, data.X, data.Y, states, multipliers)
+    violation, *others = (max(np.abs(layer[j]).max() for layer in blocks) for j in range(4))
+    return violation, max(others)
 
 
 def multiplier_error(data, result):
