@@ -55,8 +55,10 @@ class Values:
 
     @property
     def worst(self) -> float:
-        """Max |c|; NaN if one entry is."""
-        return float(np.max([(gap.max(), -gap.min()) for gap in self.gaps]))
+        """Max |c|; not finite if one entry is not."""
+        if not np.isfinite(self.violation):
+            return self.violation
+        return float(max(max(gap.max(), -gap.min()) for gap in self.gaps))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +110,12 @@ class Layered:
     shapes: list[tuple[int, int]] = field(init=False)
     order: Array = field(init=False)
     ones: dict[str, Any] = field(init=False)
+    absolute: Any = field(init=False)  # Σ |a| of a vector
     still: Array | None = field(init=False)  # the diagonal of ρ Ω″, where it is the same everywhere
 
     def __post_init__(self) -> None:
+        from scipy.linalg import get_blas_funcs  # here, because the import takes a while
+
         shapes = [(after, before + 1) for (after, before), _ in self.problem.shapes]
         ends = np.cumsum([rows * columns for rows, columns in shapes])
         places = [slice(end - r * c, end) for end, (r, c) in zip(ends, shapes, strict=True)]
@@ -124,6 +129,7 @@ class Layered:
             "shapes": shapes,
             "order": np.concatenate(order),
             "ones": self._ones(),
+            "absolute": get_blas_funcs("asum", dtype=self.X.dtype),
             "still": None,
         }
         for name, value in found.items():
@@ -169,7 +175,7 @@ class Layered:
         pairs = tuple((Z, S) for Z, S, _ in found)
         gaps = [gap for *_, gap in found]
         fun = float(self.run["loss"](shaped, pairs, self.Y))
-        violation = float(sum(np.abs(gap).sum() for gap in gaps))
+        violation = float(sum(self.absolute(gap.ravel()) for gap in gaps))
         return Values(theta, states, pairs, gaps, fun, violation)
 
     def forward(self, theta: Array) -> list[Array]:
@@ -206,7 +212,7 @@ class Layered:
 
     def joined(self, parts: list[tuple[Array, Array]]) -> Array:
         """V^1, ..., V^N as a vector, from weights and biases."""
-        found = np.empty(self.problem.size, self.X.dtype)
+        found = np.empty(len(self.order), self.X.dtype)
         for V, (W, b) in zip(self.matrices(found), parts, strict=True):
             V[:, :-1], V[:, -1] = W, b
         return found

@@ -87,7 +87,7 @@ class Condenser:
         self._widths = np.array(net.problem.widths, dtype=np.int_)
         self._tables = {name: (_pointer * depth)() for name in _BY_LAYER}
         system = self._system = _System(depth=depth, samples=len(net.X), full_output=1)
-        system.widths = self._widths.ctypes.data
+        system.widths = address(self._widths)
         for name, table in self._tables.items():
             setattr(system, name, ctypes.addressof(table))
         self._address = ctypes.addressof(system)
@@ -96,7 +96,7 @@ class Condenser:
             self.works = False
             return
         self._memory = np.empty(size, np.uint8)
-        self._aligned = self._memory.ctypes.data + -self._memory.ctypes.data % 64
+        self._aligned = address(self._memory) + -address(self._memory) % 64
         self._loaded: Blocks | None = None
 
     def load(self, blocks: Blocks) -> None:
@@ -109,7 +109,7 @@ class Condenser:
             table = self._tables[name]
             for k, array in enumerate(arrays):
                 kept.append(np.ascontiguousarray(array))
-                table[k] = kept[-1].ctypes.data
+                table[k] = address(kept[-1])
 
         fill("states", [self._inputs, *blocks.at.states[:-1]])
         fill("slopes", blocks.slopes)
@@ -117,9 +117,9 @@ class Condenser:
         fill("mu", blocks.mu)
         fill("gaps", blocks.at.gaps)
         system = self._system
-        system.theta, system.full_output = kept[0].ctypes.data, blocks.output.ndim == 3
+        system.theta, system.full_output = address(kept[0]), blocks.output.ndim == 3
         kept += [np.ascontiguousarray(blocks.output), np.ascontiguousarray(blocks.wanted)]
-        system.output, system.wanted = kept[-2].ctypes.data, kept[-1].ctypes.data
+        system.output, system.wanted = address(kept[-2]), address(kept[-1])
         self._run.load(self._address, self._aligned)
         self._loaded = blocks
 
@@ -127,7 +127,7 @@ class Condenser:
         """As :func:`.condensed.matrix`."""
         self.load(blocks)
         H = np.zeros((len(blocks.bend), len(blocks.bend)), blocks.bend.dtype)
-        self._run.condense(self._address, self._aligned, weight, metric, H.ctypes.data)
+        self._run.condense(self._address, self._aligned, weight, metric, address(H))
         if not metric:
             H.flat[:: len(H) + 1] += blocks.bend
         return H
@@ -139,13 +139,11 @@ class Condenser:
         self.load(blocks)
         found = np.empty_like(blocks.penalty)
         if along is None:
-            self._run.sweep(
-                self._address, self._aligned, weight, None, found.ctypes.data, None, None
-            )
+            self._run.sweep(self._address, self._aligned, weight, None, address(found), None, None)
             return [], [], found + blocks.penalty
         dx, plus = ([np.empty_like(gap) for gap in blocks.at.gaps] for _ in range(2))
         self._run.sweep(
-            self._address, self._aligned, weight, along.ctypes.data, found.ctypes.data,
+            self._address, self._aligned, weight, address(along), address(found),
             _table(dx), _table(plus),
         )  # fmt: skip
         return dx, plus, found + blocks.penalty + blocks.bend * along
@@ -155,10 +153,17 @@ class Condenser:
         self.load(blocks)
         found = np.empty_like(blocks.penalty)
         kept = [np.ascontiguousarray(lam) for lam in multipliers]
-        worst = self._run.residual(self._address, self._aligned, _table(kept), found.ctypes.data)
+        worst = self._run.residual(self._address, self._aligned, _table(kept), address(found))
         return found + blocks.penalty, worst
+
+
+def address(array: Array) -> int:
+    """Where a contiguous array begins; ``array.ctypes`` takes longer than the sweeps of a small net."""
+    if not array.flags.writeable:
+        return array.ctypes.data
+    return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
 
 
 def _table(arrays: list[Array]) -> Any:
     """The addresses of contiguous arrays."""
-    return (_pointer * len(arrays))(*(array.ctypes.data for array in arrays))
+    return (_pointer * len(arrays))(*(address(array) for array in arrays))

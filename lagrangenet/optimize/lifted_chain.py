@@ -129,8 +129,8 @@ class LiftedChain:
         """The KKT system at a point."""
         blocks = self.net.blocks(at, multipliers)
         parameters, worst = self.condensed.gradient(blocks, multipliers)
-        largest = float(np.abs(parameters).max())
-        residual = max(worst, largest)
+        largest = float(max(parameters.max(), -parameters.min()))
+        residual = float(np.maximum(worst, largest))  # NaN if one of them is
         return Linear(self.net, blocks, multipliers, parameters, residual, self.condensed)
 
     def moved(self, at: Values, step: Step, length: float) -> Values:

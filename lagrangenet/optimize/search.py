@@ -156,14 +156,14 @@ class Search:
         for _ in range(most):
             linear = self.system.linear(self.at, self.multipliers)
             self.tell(progress, linear)
-            residual = max(linear.optimality, self.at.worst)
+            residual = float(np.maximum(linear.optimality, self.at.worst))
             if not np.isfinite(residual):
                 return False, "the residuals are not finite"
             if residual <= self.tol:
                 linear = self.exact()
                 if linear.optimality <= self.tol:
                     return True, "the KKT conditions hold"
-            reason = self.iterate(linear, max(linear.optimality, self.at.worst))
+            reason = self.iterate(linear, float(np.maximum(linear.optimality, self.at.worst)))
             if reason:
                 return False, reason
         return False, f"no KKT point after {most} iterations; allow more (iterations)"
