@@ -15,56 +15,26 @@ from lagrangenet import signs
 from lagrangenet.errors import LagrangenetError
 from lagrangenet.optimize.full import Full, at_most
 from lagrangenet.optimize.methods import METHODS, Method, Options, Outcome
-from lagrangenet.optimize.progress import Progress, Stop
+from lagrangenet.optimize.nlpsol import QUIET, iterates, last_word, settings
+from lagrangenet.optimize.progress import Progress
 from lagrangenet.optimize.sparsity import Pattern, patterns
 from lagrangenet.optimize.task import Point, Task
-from lagrangenet.optimize.trust_constr import BARRIER
 from lagrangenet.runtime import Array
 
-_NEVER = 10**9
 LARGEST = 20_000
-#: IPOPT's own status in words that say what to do.
-_REMEDIES = {
-    "Infeasible_Problem_Detected": "it sees no way to the constraints from here; start elsewhere",
-    "Restoration_Failed": "it found no way back to the constraints; start elsewhere (seed, x0)",
-    "Search_Direction_Becomes_Too_Small": "steps are too small; a larger tol, or 'lifted-newton'",
-    "Diverging_Iterates": "variables grow without bound; add a regularizer",
-    "Invalid_Number_Detected": "J or a derivative had no finite value; start elsewhere (seed, x0)",
-}
 
 
 def solve(task: Task, start: Point, options: Options, progress: Progress) -> Outcome:
     """Run IPOPT."""
     full = Full(task, progress, options["tol"])
     problem = _Nonlinear(full, full.start(start))
-    solver, tell = problem.solver(_settings(options, not task.region.free))
+    solver, tell = problem.solver(settings(options, not task.region.free))
     low, high = full.bounds()
     v = full.start(start)
     found = solver(x0=v, lbx=low, ubx=high, lbg=problem.low, ubg=problem.high)
-    if tell.stopped is not None:
-        raise tell.stopped
-    status = str(solver.stats()["return_status"])
-    remedy = _REMEDIES.get(status, "")
+    message = last_word(solver, tell)
     lam = signs.from_ipopt(found["lam_g"].full().ravel()[: full.conditions])
-    point = full.point(found["x"].full().ravel(), lam)
-    return Outcome(point, f"IPOPT: {status}{'; ' * bool(remedy)}{remedy}", full.counts)
-
-
-def _settings(options: Options, limited: bool) -> dict[str, Any]:
-    tol = options["tol"] / 10
-    return {
-        "print_level": 0,
-        "sb": "yes",
-        "tol": tol,
-        "dual_inf_tol": tol,
-        "constr_viol_tol": tol,
-        "compl_inf_tol": BARRIER * tol if limited else tol,
-        "acceptable_iter": 0,
-        "max_iter": _NEVER,
-        "nlp_scaling_method": "none",
-        "bound_relax_factor": 0.0,
-        "mu_strategy": options["mu_strategy"],
-    }
+    return Outcome(full.point(found["x"].full().ravel(), lam), message, full.counts)
 
 
 class _Nonlinear:
@@ -119,7 +89,7 @@ class _Nonlinear:
         except LagrangenetError:
             return np.full(len(pattern.rows), np.nan)
 
-    def solver(self, settings: dict[str, Any]) -> tuple[Any, Any]:
+    def solver(self, ipopt: dict[str, Any]) -> tuple[Any, Any]:
         """The solver, and what it tells its iterates to; the functions live as long as that."""
         import casadi as ca
 
@@ -143,11 +113,13 @@ class _Nonlinear:
             "hess_lag": _function("hessian", [x, p, *weights], [("triu_hess_gamma_x_x", H)],
                                   lambda v, _, s, lam: [self.hessian_values(v, float(s[0]), lam)]),
         }  # fmt: skip
-        tell = _iterates(full, rows)
+
+        def report(v: Array, lam: Array) -> None:
+            full.report(v, signs.from_ipopt(lam[: full.conditions]))
+
+        tell = iterates(n, rows, report)
         v = ca.MX.sym("x", n)
-        quiet = {"print_time": False, "calc_lam_p": False, "no_nlp_grad": True,
-                 "show_eval_warnings": False}  # fmt: skip
-        options = {**given, **quiet, "iteration_callback": tell, "ipopt": settings}
+        options = {**given, **QUIET, "iteration_callback": tell, "ipopt": ipopt}
         solver = ca.nlpsol("solver", "ipopt", {"x": v, "f": f(v), "g": g(v)}, options)
         tell.kept = (f, g, given)
         return solver, tell
@@ -187,46 +159,6 @@ def _function(
             return [ca.DM(s, values) for (_, s), values in zip(outputs, found, strict=True)]
 
     return Wrapped()
-
-
-def _iterates(full: Full, rows: int) -> Any:
-    """What IPOPT calls at every iterate; it keeps why it ended the run in ``stopped``."""
-    import casadi as ca
-
-    class Tell(ca.Callback):
-        stopped: Stop | None = None
-
-        def __init__(self) -> None:
-            ca.Callback.__init__(self)
-            self.construct("iterate", {})
-
-        def get_n_in(self) -> int:
-            return int(ca.nlpsol_n_out())
-
-        def get_n_out(self) -> int:
-            return 1
-
-        def get_name_in(self, i: int) -> str:
-            return str(ca.nlpsol_out(i))
-
-        def get_name_out(self, _: int) -> str:
-            return "ret"
-
-        def get_sparsity_in(self, i: int) -> Any:
-            lengths = {"x": full.size, "lam_x": full.size, "f": 1, "g": rows, "lam_g": rows}
-            length = lengths.get(ca.nlpsol_out(i), 0)
-            return ca.Sparsity.dense(length, min(length, 1))
-
-        def eval(self, arguments: Sequence[Any]) -> list[int]:
-            named = {ca.nlpsol_out(i): a.full().ravel() for i, a in enumerate(arguments)}
-            try:
-                full.report(named["x"], signs.from_ipopt(named["lam_g"][: full.conditions]))
-            except Stop as stop:
-                self.stopped = stop
-                return [1]
-            return [0]
-
-    return Tell()
 
 
 METHODS.add(
