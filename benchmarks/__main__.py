@@ -1,4 +1,4 @@
-"""``python -m benchmarks {derivation,gradient,hessian} [--json] [--quick] ...``."""
+"""``python -m benchmarks {derivation,gradient,hessian,solve} [--json] [--quick] ...``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks import solve
 from benchmarks.peers import GRADIENTS, HESSIANS
 from benchmarks.timing import SHORTEST
 from benchmarks.workloads import ACTIVATIONS, DTYPES, WORKLOADS
@@ -25,6 +26,8 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     if arguments.what == "derivation":
         _derivation(arguments)
+    elif arguments.what == "solve":
+        solve.main(arguments)
     else:
         _comparison(arguments)
 
@@ -38,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     suites.add_parser(
         "derivation", parents=[common], help="what deriving and generating cost at each depth"
     )
+    solve.add_to(suites, [common])
     for name, text, peers in (
         ("gradient", "a loss and its gradient, against other packages", GRADIENTS),
         ("hessian", "products with the Hessian, against other packages", HESSIANS),
