@@ -107,14 +107,18 @@ class Full:
     # -- bounds ------------------------------------------------------------------------------------
 
     def bounds(self, positive: bool = True) -> tuple[Array, Array]:
-        """Of v: those of θ, and x^N > 0 where J takes its logarithm (never active at a solution)."""
+        """Of v: those of θ, and x^N > 0 where J takes its logarithm (never active at a solution).
+
+        Of a softmax those are the components with a label; the others may vanish.
+        """
         low = np.full(self.size, -np.inf)
         high = np.full(self.size, np.inf)
         if self.task.region.bounds is not None:
             low[self.conditions :], high[self.conditions :] = self.task.region.bounds
         entry = self.task.problem.loss_entry
         if positive and (entry.needs_simplex or entry.needs_positive):
-            low[self.task.outputs] = LEAST_OUTPUT
+            taken = self.task.Y.ravel() > 0 if entry.needs_simplex else True
+            low[self.task.outputs] = np.where(taken, LEAST_OUTPUT, -np.inf)
         return low, high
 
     # -- what a solver tells -------------------------------------------------------------------------

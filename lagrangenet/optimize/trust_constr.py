@@ -14,7 +14,7 @@ from lagrangenet.optimize.task import Point, Task
 from lagrangenet.runtime import Array
 
 _NEVER = 10**9
-LARGEST = 3000
+LARGEST = 1000
 #: The distance to an active bound is the barrier parameter over the multiplier: go on to this share.
 BARRIER = 1e-5
 
