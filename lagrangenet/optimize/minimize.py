@@ -71,7 +71,8 @@ def minimize(
         A name of :data:`lagrangenet.METHODS`, or "auto".
     x0 : optional
         Where to start: a flat vector, θ in its shapes, or an earlier result or the path of a saved
-        one, whose run is then continued. By default random parameters of ``seed``.
+        one, whose run is then continued: from its iterate, with its history; what a method remembers
+        besides, as a quasi-Newton matrix, begins anew. By default random parameters of ``seed``.
     seed : int or numpy.random.Generator
     tol : float, optional
         For stationarity and feasibility, both absolute; by default 1e-8, in float32 1e-4.

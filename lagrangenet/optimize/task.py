@@ -16,7 +16,7 @@ import numpy as np
 
 from lagrangenet.emit.graphs import emit_graph
 from lagrangenet.emit.numpy import emit
-from lagrangenet.errors import LagrangenetError
+from lagrangenet.errors import DataError, LagrangenetError
 from lagrangenet.graph import Graph
 from lagrangenet.optimize.region import Region
 from lagrangenet.optimize.shapes import ChainShapes, GraphShapes, Shapes
@@ -78,9 +78,14 @@ class Task:
     target : str
         What computes J and its derivatives, as in :func:`lagrangenet.generate`.
     routines : Routines or GraphRoutines, optional
-        Code of the second order to use instead of freshly generated code.
+        Code of the second order to use instead of freshly generated code; its type and target count.
     region : Region
         Where θ may be.
+
+    Raises
+    ------
+    DataError
+        For data that do not fit, or routines of another problem or of the first order.
 
     Attributes
     ----------
@@ -116,6 +121,11 @@ class Task:
         self.problem = problem
         if routines is None:
             routines = generate(derive(problem, order=2), dtype, target)
+        if routines.order < 2 or routines.problem != problem:
+            raise DataError(
+                "routines have to be those of the problem and of the second order: "
+                "generate(derive(problem, order=2))"
+            )
         self.routines: Routines | GraphRoutines = routines
         self.dtype, self.size = routines.dtype, problem.size
         self.region = Region() if region is None else region

@@ -34,6 +34,14 @@ def classes():
     return Data(problem, CORNERS, np.eye(2)[[0, 1, 1, 0]])
 
 
+def convex():
+    """One layer, and a regularizer of everything: one solution."""
+    rng = np.random.default_rng(0)
+    penalty = L2(1e-3, biases=True)
+    problem = chain([6, 4], loss="cross_entropy", regularizer=penalty, name="convex")
+    return Data(problem, rng.normal(size=(40, 6)) * 3, np.eye(4)[rng.integers(4, size=40)])
+
+
 def regression(widths=(1, 4, 1), samples=10):
     X = np.linspace(-2, 2, samples)[:, None]
     penalty = L2(1e-3, biases=True)  # without it the bias of a unit that is not used is free

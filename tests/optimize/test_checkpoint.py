@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from lagrangenet import DataError, load, minimize, save
-from tests.optimize.solved import classes, code, regression, skip, xor
+from tests.optimize import solved as problems
+from tests.optimize.solved import classes, code, skip, xor
 
 
 def solved(data, *arguments, **options):
@@ -60,41 +61,54 @@ def test_a_run_in_two_parts_ends_where_one_run_does(method, tmp_path):
 
 _RUN = """
 import sys, time
-import numpy as np
 from lagrangenet import minimize
-from tests.optimize.solved import regression
+from tests.optimize import solved
 
 def slow(intermediate_result):
-    time.sleep(0.02)
+    time.sleep(0.03)
 
-minimize(*regression(), "bfgs", callback=slow, checkpoint=sys.argv[1])
+file, make, method = sys.argv[1:]
+minimize(*getattr(solved, make)(), method, callback=slow, checkpoint=file)
 """
 
 
-def test_a_killed_run_resumes_to_the_same_result(tmp_path):
-    file = tmp_path / "run.npz"
+def killed(file, make, method, iterations):
+    """Start a run in another process and kill it once it has saved so many iterations."""
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    child = subprocess.Popen([sys.executable, "-c", _RUN, str(file)], cwd=root, env=environment)
+    command = [sys.executable, "-c", _RUN, str(file), make, method]
+    child = subprocess.Popen(command, cwd=root, env=environment)
     try:
         deadline = time.monotonic() + 60
-        while not (file.exists() and len(load(file).history) >= 20):
+        while not (file.exists() and len(load(file).history) >= iterations):
             assert child.poll() is None, "the run ended before it was killed"
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.02)
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
-    kept = load(file)
+    return load(file)
+
+
+@pytest.mark.parametrize(
+    ("make", "method", "iterations"), [("convex", "cg", 30), ("xor", "newton-cg", 10)]
+)
+def test_a_killed_run_resumes_to_the_same_result(make, method, iterations, tmp_path):
+    """The convex problem has one solution; XOR's solutions calculate the same."""
+    file = tmp_path / "run.npz"
+    kept = killed(file, make, method, iterations)
     assert not kept.success
     assert "had not ended" in kept.message
-    data = regression()
-    whole, resumed = solved(data, "bfgs"), solved(data, "bfgs", file)
+    data = getattr(problems, make)()
+    whole, resumed = solved(data, method), solved(data, method, file)
     assert whole.success
     assert resumed.success, resumed.message
-    assert resumed.fun == pytest.approx(whole.fun, abs=1e-12)
-    np.testing.assert_allclose(resumed.x, whole.x, atol=1e-5)
     assert resumed.history[: len(kept.history)] == kept.history
+    assert resumed.fun == pytest.approx(whole.fun, abs=1e-12)
+    np.testing.assert_allclose(np.abs(resumed.states[-1]), np.abs(whole.states[-1]), atol=1e-4)
+    if make == "convex":  # ‖θ − θ*‖ ≤ ‖∇J‖ / ρ, for both
+        bound = 2 * np.sqrt(len(whole.x)) * whole.tol / data.problem.strength
+        assert np.linalg.norm(resumed.x - whole.x) <= bound
 
 
 # -- files that are not what they should be ------------------------------------------------------------

@@ -191,6 +191,13 @@ def test_bad_input_is_refused(change, words):
     assert words in str(raised.value)
 
 
+def test_code_of_another_problem_or_of_the_first_order_is_refused():
+    data = xor()
+    for routines in (code(xor(2).problem), ln.generate(ln.derive(data.problem))):
+        with pytest.raises(DataError, match="generate\\(derive\\(problem, order=2\\)\\)"):
+            minimize(*data, routines=routines)
+
+
 def test_labels_out_of_range_are_refused():
     data = classes()
     with pytest.raises(DataError, match=r"Y\[0, 0\] is 2; cross_entropy needs labels in \[0, 1\]"):
