@@ -134,7 +134,7 @@ def classify(
             "a preactivation, or a regularized weight, lies at a kink, where the Hessian does not exist"
         )
     found = spectrum(code, flat, inputs, labels, tolerance)
-    down = code.unpack(found.lowest) if found.negative else None
+    down = code.unpack(found.lowest) if found.negative and found.lowest is not None else None
     return Stationary(
         found.kind, found.inertia, found.eigenvalues, found.zero, gradient, down, found.computed
     )

@@ -36,7 +36,7 @@ class Spectrum:
     zero : float
         Eigenvalues of at most this size count as zero.
     lowest : ndarray or None
-        The eigenvector of the smallest eigenvalue, of norm 1; None without directions.
+        The eigenvector of the smallest eigenvalue, of norm 1; None where there is no need of one.
     computed : str
         What the count rests on.
     """
@@ -101,14 +101,18 @@ def spectrum_of(matrix: Array, tolerance: float = 1e-8) -> Spectrum:
     >>> found.kind, found.inertia
     ('saddle', (1, 1, 1))
     """
-    import scipy.linalg  # here, because the import is slow
-
     size = len(matrix)
     if not size:
         return Spectrum(np.empty(0), 0, 0.0, None, "nothing: no direction is left")
-    eigenvalues, vectors = scipy.linalg.eigh((matrix + matrix.T) / 2)
+    symmetric = (matrix + matrix.T) / 2
+    eigenvalues = np.linalg.eigvalsh(symmetric)
     zero = _relative(tolerance, matrix) * float(np.abs(eigenvalues).max())
-    return Spectrum(eigenvalues, size, zero, vectors[:, 0].copy(), f"all {size} eigenvalues")
+    lowest = None
+    if eigenvalues[0] < -zero:
+        from scipy.linalg import eigh  # here, because the import is slow
+
+        lowest = eigh(symmetric, subset_by_index=[0, 0])[1][:, 0]
+    return Spectrum(eigenvalues, size, zero, lowest, f"all {size} eigenvalues")
 
 
 def lowest_of(
