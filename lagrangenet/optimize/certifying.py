@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lagrangenet.errors import LagrangenetError
-from lagrangenet.optimize.certificate import certify
+from lagrangenet.optimize.independent import certify
 from lagrangenet.optimize.multipliers import RegionMultipliers
 from lagrangenet.optimize.result import NOT_CONVERGED
 from lagrangenet.optimize.second_order import DENSE, SecondOrder, second_order

@@ -7,7 +7,7 @@ import pytest
 
 from lagrangenet import L2, Constraint, Problem, chain
 from lagrangenet.optimize import load, minimize, save
-from lagrangenet.optimize.certificate import certify
+from lagrangenet.optimize.independent import certify
 from lagrangenet.optimize.region import linear, region
 from lagrangenet.optimize.task import Point, Task
 from lagrangenet.verify.textbook import Textbook
@@ -101,7 +101,7 @@ def test_a_result_that_the_oracle_does_not_confirm_is_no_success(monkeypatch):
     """A wrong generated gradient: the method and the residuals agree with each other, not with the oracle."""
     problem = chain([2, 3, 1], regularizer=L2(1e-2))
     other = chain([2, 3, 1], regularizer=L2(2e-2))
-    monkeypatch.setattr("lagrangenet.optimize.certificate.Textbook", lambda _: Textbook(other))
+    monkeypatch.setattr("lagrangenet.optimize.independent.Textbook", lambda _: Textbook(other))
     result = minimize(problem, *XOR, "l-bfgs-b")
     assert not result.success
     assert result.message.startswith("not certified: ∂L/∂θ = 0 is ")
