@@ -228,7 +228,9 @@ def _watched(name: str) -> Iterator[Callable[[Any], None] | None]:
 
 def _title(case: _Case, attempts: list[Attempt]) -> str:
     solved = next((a.result for a in attempts if a.result is not None), None)
-    arrays = () if solved is None else solved.states
+    if solved is None:
+        return headline(case.problem, len(case.Y))
+    arrays = solved.states
     listed = arrays.values() if isinstance(arrays, dict) else arrays
     return headline(case.problem, len(case.Y), sum(array.size for array in listed))
 

@@ -46,14 +46,12 @@ class Attempt:
         return self.result is not None and bool(self.result.success)
 
 
-def headline(problem: Problem | Graph, samples: int, states: int) -> str:
-    """What is solved, with its sizes."""
+def headline(problem: Problem | Graph, samples: int, states: int | None = None) -> str:
+    """What is solved, with its sizes; the number of states is known once it was solved."""
     name = f"{problem.name}: " if problem.name else ""
-    sizes = (
-        counted(samples, "sample"),
-        counted(problem.size, "parameter"),
-        counted(states, "state"),
-    )
+    sizes = [counted(samples, "sample"), counted(problem.size, "parameter")]
+    if states is not None:
+        sizes.append(counted(states, "state"))
     return f"{name}{problem} ({', '.join(sizes)})"
 
 

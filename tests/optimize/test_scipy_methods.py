@@ -83,6 +83,22 @@ def test_graphs_are_solved_alike(method):
     assert set(result.states) == set(data.problem.states)
 
 
+@pytest.mark.parametrize("name", sorted(NAMED))
+@pytest.mark.parametrize("method", ["ipopt", "trust-krylov",
+                                    *(pytest.param(m, marks=pytest.mark.slow)
+                                      for m in ("slsqp", "trust-constr", "least-squares"))])  # fmt: skip
+def test_shared_parameters_and_recurrences_are_solved(method, name):
+    graph = NAMED[name](regularizer={"name": "L2", "strength": 0.05})
+    case = random_point(graph, np.random.default_rng(1), 4, 3)
+    if method == "ipopt":
+        pytest.importorskip("casadi")
+    data, routines = case[2:], graph_routines(graph)
+    result = minimize(graph, *data, method, case.theta, routines=routines)
+    assert result.success, result.message
+    known = minimize(graph, *data, "steihaug", result.x, routines=routines)
+    assert result.fun == pytest.approx(known.fun, abs=1e-8)
+
+
 @pytest.mark.parametrize("method", ["slsqp", "l-bfgs-b", "newton-cg"])
 def test_cross_entropy_is_solved_with_its_logarithm(method):
     data = classes()
