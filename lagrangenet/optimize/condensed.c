@@ -46,6 +46,12 @@ typedef struct {
 
 static long triangle(long n) { return n * (n + 1) / 2; }
 static long parts_of(const System *s) { return (s->samples + ROW - 1) / ROW; }
+/* The samples of a part, all but the last: parts are about equal. */
+static long length_of(const System *s)
+{
+    const long parts = parts_of(s), even = (s->samples + parts - 1) / parts;
+    return (even + LANES - 1) / LANES * LANES;
+}
 static long outputs_of(const System *s)
 {
     const long n = s->widths[s->depth];
@@ -144,12 +150,12 @@ static void scatter(real *to, const row *in, long count, long columns)
 /* Take the arrays of the system into memory. */
 void load(const System *s, char *memory)
 {
-    const long N = s->depth, *n = s->widths;
+    const long N = s->depth, *n = s->widths, length = length_of(s);
     Work work;
     lay_out(s, &work, memory);
-    for (long part = 0, first = 0; first < s->samples; part++, first += ROW) {
+    for (long part = 0, first = 0; first < s->samples; part++, first += length) {
         Part *p = &work.parts[part];
-        const long left = s->samples - first, count = left < ROW ? left : ROW;
+        const long left = s->samples - first, count = left < length ? left : length;
         p->used = (count + LANES - 1) / LANES * LANES;
         for (long k = 0; k < N; k++) {
             gather(p->x[k], p->used, s->states[k] + first * n[k], count, n[k], 1);
@@ -169,6 +175,25 @@ void load(const System *s, char *memory)
 }
 
 /* -- products ------------------------------------------------------------------------------------ */
+
+/* The sums of the lanes of four vectors. */
+static void sums_of(const lanes *s, real *out)
+{
+#if defined(__clang__) || __GNUC__ >= 12
+#define PICK __builtin_shufflevector
+    const lanes x = PICK(s[0], s[1], 0, 8, 2, 10, 4, 12, 6, 14)
+                  + PICK(s[0], s[1], 1, 9, 3, 11, 5, 13, 7, 15);
+    const lanes y = PICK(s[2], s[3], 0, 8, 2, 10, 4, 12, 6, 14)
+                  + PICK(s[2], s[3], 1, 9, 3, 11, 5, 13, 7, 15);
+    const lanes z = PICK(x, y, 0, 1, 8, 9, 4, 5, 12, 13) + PICK(x, y, 2, 3, 10, 11, 6, 7, 14, 15);
+    for (int j = 0; j < 4; j++) out[j] = z[j] + z[j + 4];
+#else
+    for (int j = 0; j < 4; j++) {
+        out[j] = 0;
+        for (int t = 0; t < LANES; t++) out[j] += s[j][t];
+    }
+#endif
+}
 
 /* out[i][j] += Σ a_i b_j over the samples. */
 static void dots(long used, long m, long n, const row *a, const row *b, real *out)
@@ -190,12 +215,12 @@ static void dots(long used, long m, long n, const row *a, const row *b, real *ou
                 s[2][0] += u2 * v0; s[2][1] += u2 * v1; s[2][2] += u2 * v2; s[2][3] += u2 * v3;
                 s[3][0] += u3 * v0; s[3][1] += u3 * v1; s[3][2] += u3 * v2; s[3][3] += u3 * v3;
             }
-            for (long p = 0; p < 4 && i + p < m; p++)
-                for (long q = 0; q < 4 && j + q < n; q++) {
-                    lanes v = s[p][q];
-                    out[(i + p) * n + j + q] +=
-                        ((v[0] + v[1]) + (v[2] + v[3])) + ((v[4] + v[5]) + (v[6] + v[7]));
-                }
+            const long columns = n - j < 4 ? n - j : 4;
+            for (long p = 0; p < 4 && i + p < m; p++) {
+                real four[4];
+                sums_of(s[p], four);
+                for (long q = 0; q < columns; q++) out[(i + p) * n + j + q] += four[q];
+            }
         }
     }
 }
@@ -392,7 +417,7 @@ void condense(const System *s, char *memory, double weight, int metric, real *H)
     lay_out(s, &work, memory);
     memset(memory + work.sums_from, 0, work.sums_to - work.sums_from);
     matrices(s, s->theta, V);
-    for (long part = 0; part < parts_of(s); part++)
+    for (long part = 0; part * length_of(s) < s->samples; part++)
         add(s, &work, &work.parts[part], V, weight, metric);
     place(s, &work, H, metric);
 }
@@ -448,16 +473,16 @@ static void slopes(const System *s, Work *w, const Part *p, long k, real *gradie
 void sweep(const System *s, char *memory, double weight, const real *along, real *gradient,
            real *const *dx, real *const *plus)
 {
-    const long N = s->depth, *n = s->widths;
+    const long N = s->depth, *n = s->widths, length = length_of(s);
     const real *V[N + 1], *D[N + 1];
     Work work, *w = &work;
     lay_out(s, w, memory);
     const real *end = matrices(s, s->theta, V);
     if (along) matrices(s, along, D);
     memset(gradient, 0, (V[N] - end + n[N] * (n[N - 1] + 1)) * sizeof(real));
-    for (long part = 0, first = 0; first < s->samples; part++, first += ROW) {
+    for (long part = 0, first = 0; first < s->samples; part++, first += length) {
         const Part *p = &w->parts[part];
-        const long left = s->samples - first, count = left < ROW ? left : ROW;
+        const long left = s->samples - first, count = left < length ? left : length;
         forward(s, w, p, V, along ? D : NULL);
         turn(s, w, p, weight);
         if (plus) scatter(plus[N - 1] + first * n[N], w->B, count, n[N]);
@@ -488,16 +513,16 @@ void sweep(const System *s, char *memory, double weight, const real *along, real
 /* ∂L/∂θ (without the regularizer) at the point itself, and max |∂L/∂x|. */
 double residual(const System *s, char *memory, const real *const *multipliers, real *gradient)
 {
-    const long N = s->depth, *n = s->widths;
+    const long N = s->depth, *n = s->widths, length = length_of(s);
     const real *V[N + 1];
     Work work, *w = &work;
     real worst = 0;
     lay_out(s, w, memory);
     matrices(s, s->theta, V);
     memset(gradient, 0, (V[N] - V[1] + n[N] * (n[N - 1] + 1)) * sizeof(real));
-    for (long part = 0, first = 0; first < s->samples; part++, first += ROW) {
+    for (long part = 0, first = 0; first < s->samples; part++, first += length) {
         const Part *p = &w->parts[part];
-        const long left = s->samples - first, count = left < ROW ? left : ROW;
+        const long left = s->samples - first, count = left < length ? left : length;
         for (long k = N; k >= 1; k--) {
             const long h = n[k], b = n[k - 1] + 1;
             dots(p->used, h, b, p->minus_mu[k], p->x[k - 1], gradient + (V[k] - V[1]));
