@@ -32,7 +32,7 @@ def solve(task: Task, start: Point, options: Options, progress: Progress) -> Out
     low, high = full.bounds()
     v = full.start(start)
     found = solver(x0=v, lbx=low, ubx=high, lbg=problem.low, ubg=problem.high)
-    message = last_word(solver, tell)
+    message = last_word(solver, tell) + problem.cause
     lam = signs.from_ipopt(found["lam_g"].full().ravel()[: full.conditions])
     return Outcome(full.point(found["x"].full().ravel(), lam), message, full.counts)
 
@@ -44,6 +44,7 @@ class _Nonlinear:
         from scipy import sparse
 
         self.full, (m, n) = full, (full.conditions, full.size)
+        self.cause = ""
         hessian, jacobian = patterns(full.task.shapes, full.task.size, full.kkt, v)
         self.low = self.high = np.zeros(m)
         self.linear = sparse.csr_array((0, n))
@@ -81,12 +82,15 @@ class _Nonlinear:
 
         return self._values(self.hessian, weighted)
 
-    @staticmethod
-    def _values(pattern: Pattern, matrix: Callable[[], Any]) -> Array:
-        """Values at the places of a pattern; NaN, which IPOPT steps back from, if there are none."""
+    def _values(self, pattern: Pattern, matrix: Callable[[], Any]) -> Array:
+        """Values at the places of a pattern; NaN, which IPOPT steps back from, if there are none.
+
+        Nothing may be raised through CasADi, so the reason is kept.
+        """
         try:
             return pattern.values(matrix())
-        except LagrangenetError:
+        except (LagrangenetError, ArithmeticError) as error:
+            self.cause = f"; {error}"
             return np.full(len(pattern.rows), np.nan)
 
     def solver(self, ipopt: dict[str, Any]) -> tuple[Any, Any]:

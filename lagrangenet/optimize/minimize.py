@@ -35,6 +35,8 @@ from lagrangenet.runtime import GraphRoutines, Routines
 TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
 #: Options of every method: they are the reporter's.
 COMMON = ("maxiter", "seconds")
+#: What numerical libraries raise at singular matrices and the like (LinAlgError is a ValueError).
+_BREAKS = (ArithmeticError, ValueError, RuntimeError)
 #: The message of a checkpoint.
 RUNNING = "the run had not ended when this was written; continue with x0"
 
@@ -172,7 +174,9 @@ def run(
                 outcome = method.solve(task, start, options, progress)
         except Stop as reason:
             outcome, stopped = Outcome(progress.last or start), str(reason)
-        except (ArithmeticError, ValueError) as error:  # numpy's LinAlgError is a ValueError
+        except _BREAKS as error:
+            if progress.raised is not None:
+                raise progress.raised from None
             outcome = Outcome(progress.last or start, f"the method broke off: {error}")
         return certified(task, method, outcome, progress, tol, stopped)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lagrangenet.optimize.methods import Options
-from lagrangenet.optimize.progress import Stop
 from lagrangenet.optimize.trust_constr import BARRIER
 from lagrangenet.runtime import Array
 
@@ -68,7 +67,7 @@ def iterates(variables: int, rows: int, report: Callable[[Array, Array], None]) 
     import casadi as ca
 
     class Tell(ca.Callback):
-        stopped: Stop | None = None
+        stopped: Exception | None = None
 
         def __init__(self) -> None:
             ca.Callback.__init__(self)
@@ -95,8 +94,8 @@ def iterates(variables: int, rows: int, report: Callable[[Array, Array], None]) 
             named = {ca.nlpsol_out(i): a.full().ravel() for i, a in enumerate(arguments)}
             try:
                 report(named["x"], named["lam_g"])
-            except Stop as stop:
-                self.stopped = stop
+            except Exception as error:  # noqa: BLE001  # raised again by last_word, past CasADi
+                self.stopped = error
                 return [1]
             return [0]
 

@@ -46,6 +46,8 @@ class Progress:
         method adds.
     last : Point or None
         The iterate of the last report.
+    raised : Exception or None
+        What a callback or a file raised: no affair of the method, so ``minimize`` passes it on.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Progress:
         self.history = [] if history is None else list(history)
         self.before = len(self.history)
         self.last: Point | None = None
+        self.raised: Exception | None = None
         self.began = time.perf_counter()
         self.due = self.began
         self.earlier = float(self.history[-1].get("seconds", 0.0)) if self.history else 0.0
@@ -112,16 +115,26 @@ class Progress:
         }
         self.history.append(record)
         self.last = Point(theta, states, multipliers)
+        try:
+            self._tell(record, now)
+        except Stop:
+            raise
+        except Exception as error:
+            self.raised = error
+            raise
+        if self.maxiter is not None and self.nit >= self.maxiter:
+            raise Stop(f"stopped at the limit of {self.maxiter} iterations; allow more (maxiter)")
+        if self.seconds is not None and now - self.began > self.seconds:
+            raise Stop(f"stopped at the limit of {self.seconds:g} s; allow more (seconds)")
+
+    def _tell(self, record: dict[str, Any], now: float) -> None:
+        """Save, if it is time to, and call the user's function."""
         if self.save is not None and now >= self.due:
             self.save(self)
             after = time.perf_counter()
             self.due = after + max(CHECKPOINT_EVERY, (after - now) / CHECKPOINT_SHARE)
         if self.callback is not None:
             self._call_back(record)
-        if self.maxiter is not None and self.nit >= self.maxiter:
-            raise Stop(f"stopped at the limit of {self.maxiter} iterations; allow more (maxiter)")
-        if self.seconds is not None and now - self.began > self.seconds:
-            raise Stop(f"stopped at the limit of {self.seconds:g} s; allow more (seconds)")
 
     def _call_back(self, record: dict[str, Any]) -> None:
         from scipy.optimize import OptimizeResult  # here, because the import takes a while

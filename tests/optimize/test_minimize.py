@@ -168,6 +168,21 @@ def test_the_callback_sees_iterates_it_may_keep():
     assert kept[-1].multipliers[1].shape == (4, 1)
 
 
+@pytest.mark.parametrize("name", ["bfgs", "slsqp", "ipopt", "lifted-newton"])
+def test_what_a_callback_raises_is_raised(name, tmp_path):
+    if name == "ipopt":
+        pytest.importorskip("casadi")
+
+    def broken(intermediate_result):
+        raise ValueError("a mistake of the caller")
+
+    with pytest.raises(ValueError, match="a mistake of the caller"):
+        solved(xor(), name, callback=broken)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot write"):
+        solved(xor(), name, checkpoint=tmp_path / "file" / "run.npz")
+
+
 # -- what fails --------------------------------------------------------------------------------------
 
 
