@@ -243,6 +243,11 @@ def deep() -> Iterator[Row]:
         yield compared(f"{layers} layers", case, NEWTON | {"L-BFGS-B, C": l_bfgs_b("c")}, 10)
 
 
+def quick() -> Iterator[Row]:
+    """The default alone, from two starts."""
+    yield compared("quick", regression(20), NEWTON, 2)
+
+
 def classes() -> Iterator[Row]:
     """digits, by NumPy and by C; the same number of starts."""
     from lagrangenet.optimize.task import Task
@@ -385,9 +390,9 @@ def main(arguments: argparse.Namespace) -> None:
     if kept is not None and kept.exists():
         figures = json.loads(kept.read_text())
     figures["environment"] = environment()
-    names = ["robust"] if arguments.quick else arguments.part or list(PARTS)
-    for name in names:
-        for row in PARTS[name]():
+    parts = [quick] if arguments.quick else [PARTS[name] for name in arguments.part or PARTS]
+    for part in parts:
+        for row in part():
             figures["parts"][row["part"]] = row
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
