@@ -165,6 +165,19 @@ class GraphOracle:
         """∂J/∂θ of the reduced objective."""
         return self._derivatives(lambda theta: self._reduced(theta, point), point.theta)
 
+    def slope(self, point: Point, direction: Arrays) -> float:
+        """⟨∂J/∂θ, v⟩ by one complex step, where :meth:`gradient` would take one for each parameter.
+
+        Raises
+        ------
+        DataError
+            If a function has no complex values.
+        """
+        self._need_complex()
+        moved = {n: np.asarray(a) + 1j * STEP * direction[n] for n, a in point.theta.items()}
+        value = np.ravel(self._reduced(_numbers(moved), point))[0]
+        return float(np.imag(value)) / STEP
+
     def multipliers(self, point: Point) -> dict[str, Array]:
         """λ = −dJ/dε where x = f(x, θ) + ε: what the multiplier of a constraint says.
 

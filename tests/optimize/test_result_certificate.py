@@ -125,6 +125,32 @@ def test_graphs_are_certified_by_brute_force_or_at_a_few_samples():
     assert rows(more.certificate)["the generated gradient at 4 of 50 samples"].figure < 1e-14
 
 
+def test_graphs_of_many_parameters_are_compared_along_a_direction(monkeypatch):
+    graph = Problem.graph(
+        {"x": 40},
+        [
+            Constraint("h", "dense", "x", m=30, activation="tanh"),
+            Constraint("y", "affine", "h", m=1),
+        ],
+        regularizer=L2(1e-1, biases=True),
+    )
+    X = np.random.default_rng(0).normal(size=(3, 40))
+    run = {
+        "problem": graph,
+        "X": {"x": X},
+        "Y": X[:, :1],
+        "method": "l-bfgs-b",
+        "second_order": False,
+    }
+    row = rows(minimize(**run).certificate)[
+        "the generated gradient at 3 of 3 samples, along a random direction"
+    ]
+    assert row.holds
+    assert row.figure < 1e-13
+    monkeypatch.setattr("lagrangenet.optimize.independent.TOO_MANY", 1000)
+    assert "no oracle was asked" in str(minimize(**run).certificate)
+
+
 def test_functions_of_a_users_own_are_certified_at_a_few_samples():
     problem = chain([2, 3, 1], "z/(1+exp(-z))", regularizer=L2(1e-2))
     X = np.random.default_rng(0).normal(size=(30, 2))
