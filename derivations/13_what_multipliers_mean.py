@@ -92,8 +92,36 @@ for name, direction in directions.items():
 table(("Perturbed", "by the multipliers", "by solving", "rate"), *rows)
 
 # %% [markdown]
-# Bounds have prices too. Ask for nonnegative weights in the second layer; an active bound has a
-# multiplier, and $J$ would fall at that rate if the bound were relaxed:
+# Bounds have prices too. With bounds $\underline W \le W \le \overline W$ the Lagrangian gets two more
+# terms, the gradient two more summands, and each bound brings its inequality, the sign of its multiplier
+# and complementarity:
+
+# %%
+from lagrangenet.symbolic.inequalities import conditions, inequalities, written
+from lagrangenet.symbolic.limited import LimitedLagrangian
+
+limited = LimitedLagrangian()
+for condition in conditions(limited):
+    if condition.label == "S5":
+        show(f"{written(condition, 'latex')} = 0", label="S5")
+for inequality in inequalities(limited)[:2]:
+    show(r", \qquad ".join(inequality.written("latex")), label=inequality.label)
+
+# %% [markdown]
+# And $\partial L/\partial \overline W$ is the rate at which the optimal value changes with the bound:
+
+# %%
+import sympy as sp
+
+from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic.stationarity import Row, stages
+
+bound = sp.IndexedBase("kkt_upper_W", real=True)[l.k, l.p, l.q]
+price = stages(limited, Row("", "", bound, "all", None)).decided
+show(rf"\frac{{d p}}{{d {text(bound, latex)}}} = {text(price, latex)}")
+
+# %% [markdown]
+# Ask for weights between 0 and 1 in the second layer: $J$ falls at that rate if an upper bound is raised.
 
 # %%
 bounded = minimize(problem, X, Y, method="l-bfgs-b", bounds={"W2": (0, 1)}, escape_saddles=True)
