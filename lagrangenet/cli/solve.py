@@ -118,9 +118,9 @@ def solve(
 ) -> None:
     """Train a network by solving its KKT system, to first and second order.
 
-    Without options: XOR (2-3-1, with --l2 1e-3). Features are standardized (not XOR's); a network
-    without data gets random numbers. The result is certified by oracles that share no code with the
-    solver.
+    Without options: XOR (2-3-1). Without --layers or --problem, --l2 is 1e-3, so that a minimizer
+    exists. Features are standardized (not XOR's); a network without data gets random numbers. The
+    result is certified by oracles that share no code with the solver.
     """
     source = case_data(_dataset(problem, layers, dataset, data), data, target)
     if problem is None and layers is None and l2 is None:
@@ -142,11 +142,10 @@ def solve(
     if compare is not None:
         _warm(case, names)
     attempts = [_attempt(case, name, out, alone=compare is None) for name in names]
-    if plot is not None:
-        solved = [a.result for a in attempts if a.result is not None]
-        save_convergence_plot(solved, plot)
     _show(case, attempts, seed, json, explain, alone=compare is None)
     _write(case, attempts, seed, out)
+    if plot is not None:
+        save_convergence_plot([a.result for a in attempts if a.result is not None], plot)
     raise typer.Exit(0 if all(a.success for a in attempts) else 1)
 
 
