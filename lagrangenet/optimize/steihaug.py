@@ -2,8 +2,9 @@
 
 Nothing of size P × P is stored, so it is for many parameters: memory is a few vectors, the cost of a
 product is about that of two gradients, linear in samples, layers and parameters. Steihaug (1983);
-Nocedal & Wright (2006), Algorithms 7.2 and 4.1, with the forcing sequence of their equation (7.3).
-Near the end, where J cannot tell a better point from rounding, the gradient decides.
+Nocedal & Wright (2006), Algorithms 7.2 and 4.1. Conjugate gradients end at min(½, |g|^¼) |g|, which
+took the fewest products and is superlinear (their Theorem 7.2). Near the end, where J cannot tell a
+better point from rounding, the gradient decides.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def truncated(
     (True, 0.5)
     """
     size = float(np.linalg.norm(gradient))
-    enough = min(0.1, np.sqrt(size)) * size
+    enough = min(0.5, size**0.25) * size
     p, Hp = np.zeros_like(gradient), np.zeros_like(gradient)
     r = gradient.copy()
     d = -r
