@@ -59,8 +59,9 @@ def truncated(
     Examples
     --------
     >>> H = np.diag([1.0, 2.0])
-    >>> truncated(H.__matmul__, np.array([1.0, 1.0]), 10.0, 10).step.round(6).tolist()
-    [-1.0, -0.5]
+    >>> small = np.array([1e-4, 1e-4])  # the smaller the gradient, the better the solution
+    >>> truncated(H.__matmul__, small, 10.0, 10).step.round(9).tolist()
+    [-0.0001, -5e-05]
     >>> found = truncated(H.__matmul__, np.array([1.0, 1.0]), 0.5, 10)
     >>> found.boundary, round(float(np.linalg.norm(found.step)), 6)
     (True, 0.5)
