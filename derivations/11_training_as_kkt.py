@@ -20,6 +20,8 @@
 # the weights, and it is told nothing about layers?
 
 # %%
+from itertools import pairwise
+
 import numpy as np
 
 from derivations.document import equation, show, table
@@ -161,7 +163,7 @@ assert abs(value.rate - 2) <= 0.1
 # %%
 residual = [max(r["optimality"], r["constr_violation"]) for r in fitted.history]
 close = [r for r in residual if r < 1e-2]
-orders = [np.log(after) / np.log(before) for before, after in zip(close, close[1:], strict=False)]
+orders = [np.log(after) / np.log(before) for before, after in pairwise(close)]
 print("from below 1e-2 to below 1e-8 in five steps or fewer:", len(close) <= 5)
 print("a step multiplies the digits by 1.5 or more:", bool(max(orders) >= 1.5))
 
