@@ -1,4 +1,4 @@
-"""``python -m benchmarks {derivation,gradient,hessian,auto} [--json] [--quick] ...``."""
+"""``python -m benchmarks {derivation,gradient,hessian,auto,solve} [--json] [--quick] ...``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import solve
 from benchmarks.peers import GRADIENTS, HESSIANS
 from benchmarks.timing import SHORTEST
 from benchmarks.workloads import ACTIVATIONS, DTYPES, WORKLOADS
@@ -29,6 +30,8 @@ def main() -> None:
         _derivation(arguments)
     elif arguments.what == "auto":
         _auto(arguments)
+    elif arguments.what == "solve":
+        solve.main(arguments)
     else:
         _comparison(arguments)
 
@@ -42,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     suites.add_parser(
         "derivation", parents=[common], help="what deriving and generating cost at each depth"
     )
+    solve.add_to(suites, [common])
     for name, text, peers in (
         ("gradient", "a loss and its gradient, against other packages", GRADIENTS),
         ("hessian", "products with the Hessian, against other packages", HESSIANS),

@@ -3,9 +3,11 @@
     minimize (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Ω(θ)   subject to   x^k = σ^k(W^k x^{k-1} + b^k)
 
 ``derive`` states the Lagrangian and its stationarity conditions, ``generate`` turns them into
-routines, ``verify`` checks those routines against independent oracles.
+routines, ``verify`` checks those routines against independent oracles, ``minimize`` solves the
+problem.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from lagrangenet.errors import (
@@ -30,6 +32,7 @@ __all__ = [
     "L2",
     "LAYERS",
     "LOSSES",
+    "METHODS",
     "REGULARIZERS",
     "Certificate",
     "Constraint",
@@ -50,16 +53,27 @@ __all__ = [
     "classify",
     "derive",
     "generate",
+    "load",
+    "minimize",
+    "save",
+    "sensitivity",
     "verify",
 ]
 
 
 if TYPE_CHECKING:
+    from lagrangenet.optimize import METHODS, load, save
+    from lagrangenet.optimize.minimize import minimize
+    from lagrangenet.optimize.sensitivity import sensitivity
+
     __version__: str
 else:
+    _OPTIMIZE = {"METHODS", "load", "minimize", "save", "sensitivity"}
 
-    def __getattr__(name: str) -> str:
-        """``__version__``, read when it is asked for: importing the reader takes a while."""
+    def __getattr__(name: str) -> object:
+        """What is read when it is asked for, because importing it takes a while."""
+        if name in _OPTIMIZE:
+            return getattr(import_module("lagrangenet.optimize"), name)
         if name != "__version__":
             raise AttributeError(f"module 'lagrangenet' has no attribute {name!r}")
         from importlib.metadata import version

@@ -36,6 +36,9 @@ def test_the_documents_are_there():
         "08_shared_weights",
         "09_second_order",
         "10_relu_projection",
+        "11_training_as_kkt",
+        "12_relu_complementarity",
+        "13_what_multipliers_mean",
     ]
 
 

@@ -10,9 +10,11 @@ import scipy.optimize
 
 from lagrangenet import (
     L2,
+    Constraint,
     DataError,
     Dense,
     DerivationError,
+    Layer,
     Problem,
     chain,
     classify,
@@ -383,9 +385,52 @@ def test_kinks_are_refused():
         classify(problem, zero(problem), X2, X2)
 
 
-def test_large_problems_are_refused():
-    with pytest.raises(DataError, match="assembled for at most 3000"):
-        classify(chain([100, 100]), None, None, None)
+def test_large_problems_are_counted_by_lanczos():
+    """J = ½ mean |W x + b − y|² + (ρ/2)(|W|² + |b|²) of 3660 parameters has Hessian eigenvalues ≥ ρ."""
+    problem = chain([60, 60], regularizer=L2(0.5, biases=True))
+    found = classify(problem, zero(problem), np.eye(60)[:2], np.zeros((2, 60)))
+    assert (found.kind, found.inertia, found.direction) == ("minimum", (3660, 0, 0), None)
+    assert found.eigenvalues[0] == pytest.approx(0.5)
+    assert found.computed == "the 6 smallest of 3660 eigenvalues by Lanczos, and the largest"
+
+
+def test_a_large_saddle_has_at_least_the_index_that_lanczos_finds():
+    problem = chain([60, 60, 2], "identity")
+    X = np.vstack([np.eye(60)[:2], -np.eye(60)[:2]])
+    found = classify(problem, zero(problem), X, X[:, :2])
+    assert (found.kind, found.inertia, found.index) == ("saddle", None, 6)
+    assert "saddle of index at least 6: the 6 smallest of 3782 eigenvalues" in str(found)
+    code, step = routines(problem), 1e-3
+    down = tuple((step * W, step * b) for W, b in found.direction)
+    assert code.loss(down, X, X[:, :2]) < code.loss(zero(problem), X, X[:, :2])
+
+
+def test_a_point_of_a_graph_is_classified():
+    """The same network as a graph has the same eigenvalues."""
+    graph = Problem.graph(
+        {"x": 1}, [Constraint("h", "affine", "x", m=1), Constraint("y", "affine", "h", m=1)]
+    )
+    theta = {name: np.zeros(graph.shape_of(name)) for name in graph.parameters}
+    found = classify(graph, theta, {"x": X2}, 3 * X2)
+    assert (found.kind, found.inertia) == ("saddle", (2, 1, 1))
+    assert found.eigenvalues == pytest.approx([-3, 0, 1, 3])
+    assert abs(found.direction["W_h"]) == pytest.approx(np.sqrt([[0.5]]))
+
+
+GATE = Layer("gate", "y[i,p] = u[i,p]*sigma(u[i,p])", "u[M,n] y[M,n]")
+
+
+@pytest.mark.parametrize("last", [
+    Constraint("y", "dense", "x", m=1, activation="relu", W="w", b="c"),
+    Constraint("y", GATE, "z", activation="relu"),
+])  # fmt: skip
+def test_kinks_of_graphs_are_refused(last):
+    first = [Constraint("z", "affine", "x", m=1, W="w", b="c")] if last.entry is GATE else []
+    graph = Problem.graph({"x": 1}, [*first, last])
+    at = {"w": np.zeros((1, 1)), "c": np.zeros(1)}
+    with pytest.raises(DataError, match="at a kink"):
+        classify(graph, at, {"x": X2}, 0 * X2)
+    assert classify(graph, at | {"c": np.ones(1)}, {"x": X2}, 1 + 0 * X2).kind == "minimum"
 
 
 def test_a_converged_network_is_a_minimum():

@@ -25,6 +25,16 @@ def lower_graph(network: Network, order: int = 1) -> GraphProgram:
     return GraphProgram(network.graph, routines, lowering.shapes)
 
 
+def objective_of_graph(network: Network) -> GraphProgram:
+    """The one routine ``objective``: J as a function of the output and θ, whatever it comes from."""
+    lowering = _Lowering(network)
+    routine = GraphRoutine(
+        "objective", "J(x, θ) at any states, feasible or not; of them only the output is read.",
+        ("theta", "states", "Y"), tuple(lowering.loss(feasible=False)), (("", "J"),),
+    )  # fmt: skip
+    return GraphProgram(network.graph, (routine,), lowering.shapes)
+
+
 class _Lowering(Statements):
     def __init__(self, network: Network) -> None:
         super().__init__(network)
@@ -115,8 +125,8 @@ class _Lowering(Statements):
             value = t.total([old, t.negate(step)], axes)
             yield Store(name, value, label="step", formula=f"{name} ← {name} − η ∂L/∂{name}")
 
-    def loss(self) -> Iterator[Statement]:
-        expr = self.functions.loss()
+    def loss(self, feasible: bool = True) -> Iterator[Statement]:
+        expr = (self.functions if feasible else self.anywhere).loss()
         yield Store("J", self.positive(self.arrays({}).build(expr, ())), label="J",
                     formula="J = (1/M) Σ_i ℓ(y_i, x_i)")  # fmt: skip
         for name, term in zip(self.network.penalized, self.functions.penalty(), strict=True):

@@ -112,6 +112,17 @@ def lower(derivation: Derivation) -> Program:
     return Program(problem, routines)
 
 
+def objective_of_chain(derivation: Derivation) -> Program:
+    """The one routine ``objective``: J as a function of x^N and θ, whatever z^N is."""
+    if derivation.problem is None:
+        raise DerivationError("the generic chain has no code; derive a problem")
+    steps = _FirstOrder(derivation.problem, derivation.split("preactivation"))
+    summary = "J(x, θ) at any states, feasible or not; of them only x^N is read."
+    body = steps.loss(through_z=False)
+    routine = Routine("objective", summary, (_theta, _states, _Y), body, value=ref("J", None))
+    return Program(derivation.problem, (routine,))
+
+
 class _FirstOrder(Lowering):
     """The routines of the first order."""
 
@@ -157,13 +168,15 @@ class _FirstOrder(Lowering):
                 body.append(Assign(old, value, ("step",), k, formula))
         return tuple(body)
 
-    def loss(self) -> tuple[Assign, ...]:
-        """J: its data term, then what every layer adds."""
+    def loss(self, through_z: bool = True) -> tuple[Assign, ...]:
+        """J: its data term, then what every layer adds; log x^N through z^N, or as stated."""
         last = self.sigmas[-1]
         body: list[Assign] = []
         total = ref("J", None)
         for term in sorted(self.derivation.lagrangian.objective.args, key=is_layer_sum):
-            written = log_of_output(self.concrete(term, last), last)
+            written = self.concrete(term, last)
+            if through_z:
+                written = log_of_output(written, last)
             if written == 0:
                 continue
             if not is_layer_sum(term):

@@ -11,6 +11,7 @@ from functools import cache, cached_property
 
 import sympy as sp
 
+from lagrangenet.errors import DerivationError
 from lagrangenet.functions import Choice
 from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import Assign, ref
@@ -24,7 +25,7 @@ from lagrangenet.symbolic.printing import text
 from lagrangenet.symbolic.stable import evaluable
 from lagrangenet.symbolic.stationarity import Condition, tidy
 from lagrangenet.symbolic.styles import BRIEF
-from lagrangenet.symbolic.tangent import without
+from lagrangenet.symbolic.tangent import tangent, without
 from lagrangenet.symbolic.tensor import Fn, Node, instantiate
 
 #: The array that holds ∂L/∂v, or ∂L̇/∂v, by the label of the condition.
@@ -150,6 +151,13 @@ class Lowering:
         return Assign(
             target, _whole(value, target), labels, self.depth, f"{math(target)} = {formula}"
         )
+
+    def fused_tangent(self, fused: sp.Expr) -> sp.Expr:
+        """μ̇^N, the tangent of the fused μ^N: what (T2) and (T4) give when λ̇^N is eliminated."""
+        found = simple(tangent(fused))
+        if found.has(sp.Derivative, sp.Subs):
+            raise DerivationError(f"(T4) at the output has no tangent: {fused}")
+        return found
 
     # -- pieces --------------------------------------------------------------------------------
 

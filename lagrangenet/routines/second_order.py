@@ -17,9 +17,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import sympy as sp
-
-from lagrangenet.errors import DerivationError
 from lagrangenet.routines.ir import (
     ADJOINTS,
     DIRECTION,
@@ -39,8 +36,6 @@ from lagrangenet.routines.ir import (
 from lagrangenet.routines.lowering import Lowering, math
 from lagrangenet.routines.passes.live import live
 from lagrangenet.symbolic import tensor as t
-from lagrangenet.symbolic.concrete import simple
-from lagrangenet.symbolic.tangent import tangent
 
 #: What is zero in the Gauss-Newton product.
 _LINEARIZED = frozenset({"lambda", "mu"})
@@ -124,13 +119,6 @@ class _SecondOrder(Lowering):
         for k in range(self.depth - 1, 0, -1):
             body += [self.solved(label, k, zero) for label in ("T3", "T4")]
         return tuple(body)
-
-    def fused_tangent(self, fused: sp.Expr) -> sp.Expr:
-        """μ̇^N, the tangent of the fused μ^N: what (T2) and (T4) give when λ̇^N is eliminated."""
-        found = simple(tangent(fused))
-        if found.has(sp.Derivative, sp.Subs):
-            raise DerivationError(f"(T4) at the output has no tangent: {fused}")
-        return found
 
     def product(self, zero: frozenset[str] = frozenset()) -> tuple[Assign, ...]:
         layers = range(1, self.depth + 1)

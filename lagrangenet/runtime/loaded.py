@@ -26,6 +26,10 @@ class Loaded:
         """2 if the module has the routines of the second order, otherwise 1."""
         return 2 if "hessian_product" in self._functions else 1
 
+    def stage(self, name: str) -> Callable[..., Any]:
+        """A function of the module as it is, for callers whose arrays are checked already."""
+        return self._second(name)
+
     def _second(self, name: str) -> Callable[..., Any]:
         """A routine of the second order, or an error that says how to get it."""
         if name not in self._functions:

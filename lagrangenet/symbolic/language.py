@@ -18,6 +18,9 @@ N, M = sp.symbols("N M", integer=True, positive=True)
 rho, eta = sp.symbols("rho eta", positive=True)
 #: Free indices of a stationarity condition: layer, sample, component, component of layer k−1.
 k, i, p, q = sp.symbols("k i p q", integer=True, positive=True)
+#: How many linear constraints on parameters there are, and the index of one.
+R = sp.Symbol("kkt_R", integer=True, positive=True)
+r = sp.Symbol("r", integer=True, positive=True)
 #: A second sample and a second layer, for sums in which i and k are taken.
 j, m = sp.symbols("j m", integer=True, positive=True)
 #: The index of the components of a vector that is passed whole; reserved, never substituted for.

@@ -22,6 +22,28 @@ _COMMON: Mapping[str, tuple[str, str]] = MappingProxyType({
     "S": ("s", "s"),
     "L": ("L", "L"),
     "kronecker": ("δ", r"\delta"),
+    # Multipliers and limits of inequalities, and the relaxation of complementarity.
+    "kkt_alpha": ("α", r"\alpha"),
+    "kkt_beta": ("β", r"\beta"),
+    "kkt_gamma": ("γ", r"\gamma"),
+    "kkt_t": ("t", "t"),
+    "kkt_e": ("e", "e"),
+    "kkt_d": ("d", "d"),
+    "kkt_epsilon": ("ε", r"\varepsilon"),
+    **{f"kkt_{what}_{of}": symbols
+       for of in "Wb"
+       for what, symbols in {
+           "upper": (f"{of}\N{COMBINING MACRON}", rf"\overline{{{of}}}"),
+           "lower": (f"{of}\N{COMBINING LOW LINE}", rf"\underline{{{of}}}"),
+           "plus": ("ν\N{COMBINING MACRON}", r"\overline{\nu}"),
+           "minus": ("ν\N{COMBINING LOW LINE}", r"\underline{\nu}"),
+           "row": ({"W": "A", "b": "a"}[of], {"W": "A", "b": "a"}[of]),
+       }.items()},
+    "kkt_eta_plus": ("η\N{COMBINING MACRON}", r"\overline{\eta}"),
+    "kkt_eta_minus": ("η\N{COMBINING LOW LINE}", r"\underline{\eta}"),
+    "kkt_high": ("h\N{COMBINING MACRON}", r"\overline{h}"),
+    "kkt_low": ("h\N{COMBINING LOW LINE}", r"\underline{h}"),
+    "kkt_R": ("R", "R"),
 })  # fmt: skip
 
 _SUPERSCRIPTS = str.maketrans("0123456789+-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻")

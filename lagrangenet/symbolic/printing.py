@@ -293,7 +293,8 @@ def _factor_rank(expr: sp.Expr) -> tuple[int, bool, str]:
         expr.is_Symbol or isinstance(expr, sp.Pow),
         isinstance(expr, sp.Indexed) and expr.base in _WEIGHTS,
         isinstance(expr, sp.Function) and not isinstance(expr, _LAST),
-        isinstance(expr, sp.Indexed) and expr.base in _MULTIPLIERS,
+        isinstance(expr, sp.Indexed)
+        and (expr.base in _MULTIPLIERS or str(expr.base.label).startswith("kkt_")),
         isinstance(expr, sp.Indexed),
         isinstance(expr, sp.Add),
     )

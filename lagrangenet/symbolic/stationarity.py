@@ -104,7 +104,9 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
+    """What a condition is called, and what it is differentiated by."""
+
     label: str
     title: str
     wrt: sp.Indexed
@@ -116,18 +118,18 @@ _state = (l.k, l.i, l.p)
 
 #: label, meaning, differentiated symbol, layers, unknown.
 CONDITIONS = (
-    _Row("S0", "forward pass, linear part", l.mu[_state], "all", l.Z[_state]),
-    _Row("S1", "forward pass", l.lam[_state], "all", l.X[_state]),
-    _Row("S2", "multiplier of the output", l.X[_state], "output", l.lam[_state]),
-    _Row("S3", "backward pass", l.X[_state], "hidden", l.lam[_state]),
-    _Row("S4", "backward pass, through the activation", l.Z[_state], "all", l.mu[_state]),
-    _Row("S5", "gradient of the weights", l.W[l.k, l.p, l.q], "all", None),
-    _Row("S6", "gradient of the biases", l.b[l.k, l.p], "all", None),
+    Row("S0", "forward pass, linear part", l.mu[_state], "all", l.Z[_state]),
+    Row("S1", "forward pass", l.lam[_state], "all", l.X[_state]),
+    Row("S2", "multiplier of the output", l.X[_state], "output", l.lam[_state]),
+    Row("S3", "backward pass", l.X[_state], "hidden", l.lam[_state]),
+    Row("S4", "backward pass, through the activation", l.Z[_state], "all", l.mu[_state]),
+    Row("S5", "gradient of the weights", l.W[l.k, l.p, l.q], "all", None),
+    Row("S6", "gradient of the biases", l.b[l.k, l.p], "all", None),
 )
 
 #: The conditions of the tangent Lagrangian: the same derivatives, solved for the tangents.
 TANGENT_CONDITIONS = tuple(
-    _Row(
+    Row(
         row.label.replace("S", "T"),
         title,
         row.wrt,
@@ -154,6 +156,7 @@ _ranges = {
     l.i: (sp.S.One, l.M),
     l.p: (sp.S.One, l.n(l.k)),
     l.q: (sp.S.One, l.n(l.k - 1)),
+    l.r: (sp.S.One, l.R),
 }
 
 
@@ -195,7 +198,7 @@ class Stages:
     decided: sp.Expr
 
 
-def stages(lagrangian: Lagrangian | TangentLagrangian, row: _Row) -> Stages:
+def stages(lagrangian: Lagrangian | TangentLagrangian, row: Row) -> Stages:
     """Differentiate a Lagrangian by the symbol of a row of :data:`CONDITIONS`, stage by stage."""
     surviving, derivatives, collapsed = _differentiated(lagrangian, row.wrt)
     return Stages(surviving, derivatives, collapsed, at_layers(collapsed, row))
@@ -231,7 +234,7 @@ def summands(expr: sp.Expr) -> tuple[sp.Expr, ...]:
     return tuple(found)
 
 
-def _by_kind(lagrangian: Lagrangian | TangentLagrangian, row: _Row) -> Iterator[Condition]:
+def _by_kind(lagrangian: Lagrangian | TangentLagrangian, row: Row) -> Iterator[Condition]:
     layer = l.N if row.layers == "output" else l.k
     residual = abbreviate(tidy(stages(lagrangian, row).decided))
     wrt = row.wrt.xreplace({l.k: layer})
@@ -250,7 +253,7 @@ def _by_kind(lagrangian: Lagrangian | TangentLagrangian, row: _Row) -> Iterator[
         )
 
 
-def at_layers(derivative: sp.Expr, row: _Row) -> sp.Expr:
+def at_layers(derivative: sp.Expr, row: Row) -> sp.Expr:
     """Decide the deltas and guards on the layer index for k = N, or for k < N."""
     if row.layers == "output":
         derivative = derivative.xreplace({l.k: l.N})
@@ -339,8 +342,8 @@ def _preactivation(
 _COMPONENTS = [
     sp.Symbol(name, integer=True, positive=True) for name in ("q", "r", "s", "t", "u", "v")
 ]
-#: Names of bound indices by the upper limit of their range: samples and layers.
-_POOLS = {l.M: [l.i, l.j], l.N: [l.k, l.m]}
+#: Names of bound indices by the upper limit of their range: samples, layers, linear constraints.
+_POOLS = {l.M: [l.i, l.j], l.N: [l.k, l.m], l.R: [l.r]}
 
 
 def tidy(expr: sp.Expr) -> sp.Expr:

@@ -17,8 +17,15 @@ ADD, MUL, POW, ATOM = 1, 2, 3, 4
 Piece = tuple[str, int]
 
 #: Arrays whose first index is the layer; those of a sample have the sample next.
-OF_SAMPLES = ("X", "Z", "S", "lambda", "mu", "Delta", "delta")
-PARAMETERS = ("W", "b", "vec")
+OF_SAMPLES = (
+    "X", "Z", "S", "lambda", "mu", "Delta", "delta", "kkt_alpha", "kkt_beta", "kkt_gamma",
+    "kkt_e", "kkt_d",
+)  # fmt: skip
+#: Arrays of a parameter's shape: the parameters, their limits and the multipliers of these.
+PARAMETERS = (
+    "W", "b", "vec", *(f"kkt_{what}_{of}" for what in ("upper", "lower", "plus", "minus", "row")
+                       for of in "Wb"),
+)  # fmt: skip
 LAYERED = frozenset(
     name + dot for name in (*OF_SAMPLES, *PARAMETERS) for dot in ("", "_dot")
 )  # fmt: skip

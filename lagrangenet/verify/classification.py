@@ -10,20 +10,22 @@ that are not stationary, and at kinks, where ∇²J does not exist.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, cast
 
 import numpy as np
 
 from lagrangenet.errors import DataError
+from lagrangenet.graph import Graph
 from lagrangenet.problem import Problem
-from lagrangenet.runtime import Array, Routines, Theta, generate
-from lagrangenet.symbolic.derivation import Derivation
+from lagrangenet.runtime import Array, Routines, generate
+from lagrangenet.runtime.graphs import GraphRoutines
+from lagrangenet.symbolic.derivation import derive
 from lagrangenet.verify.differences import kink_distance
+from lagrangenet.verify.graph_kinks import graph_kink_distance
+from lagrangenet.verify.spectrum import Inertia, Kind, Spectrum, lowest_of, spectrum_of
 
-#: More parameters than this are not assembled into a dense Hessian.
+#: Up to so many parameters the Hessian is assembled; of more, Lanczos finds the smallest eigenvalues.
 LARGEST = 3000
-
-Kind = Literal["minimum", "maximum", "saddle", "degenerate"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,55 +36,60 @@ class Stationary:
     ----------
     kind : {"minimum", "maximum", "saddle", "degenerate"}
         ``degenerate`` if there are zero eigenvalues and not both signs among the others.
-    inertia : tuple of int
-        (n_+, n_−, n_0).
-    eigenvalues : ndarray, shape (P,)
-        Of the reduced Hessian, ascending.
+    inertia : tuple of int or None
+        (n_+, n_−, n_0); None where the few eigenvalues of a large problem do not say.
+    eigenvalues : ndarray
+        Of the reduced Hessian, ascending: all P, or the smallest few and the largest.
     tolerance : float
         Eigenvalues of at most this size count as zero.
     gradient : float
         ‖∇J‖∞, how stationary the point is.
-    direction : tuple or None
+    direction : tuple, dict or None
         The direction of most negative curvature, of norm 1 and in the shapes of θ; None without
         negative eigenvalues.
+    computed : str
+        What the count rests on: all eigenvalues, or some.
     """
 
     kind: Kind
-    inertia: tuple[int, int, int]
+    inertia: Inertia | None
     eigenvalues: Array
     tolerance: float
     gradient: float
-    direction: Theta | None
+    direction: Any
+    computed: str = ""
 
     @property
     def index(self) -> int:
-        """n_−, the index of a saddle."""
-        return self.inertia[1]
+        """n_−, the index of a saddle; where the inertia is not known, at least so much."""
+        return int((self.eigenvalues < -self.tolerance).sum())
 
     def __str__(self) -> str:
-        named = f"saddle of index {self.index}" if self.kind == "saddle" else self.kind
+        least = "" if self.inertia else "at least "
+        named = f"saddle of index {least}{self.index}" if self.kind == "saddle" else self.kind
+        counted = f"inertia {self.inertia}" if self.inertia else self.computed
         return (
-            f"{named}: inertia {self.inertia}, eigenvalues from {self.eigenvalues[0]:.3g} to "
+            f"{named}: {counted}, eigenvalues from {self.eigenvalues[0]:.3g} to "
             f"{self.eigenvalues[-1]:.3g}, zero up to {self.tolerance:.1e}; "
             f"‖∇J‖∞ = {self.gradient:.1e}"
         )
 
 
 def classify(
-    problem: Problem,
+    problem: Problem | Graph,
     theta: Any,
     X: Any,
     Y: Any,
     *,
     tolerance: float = 1e-8,
     stationary: float = 1e-5,
-    routines: Routines | None = None,
+    routines: Routines | GraphRoutines | None = None,
 ) -> Stationary:
     """Classify a stationary point of J by the inertia of its Hessian.
 
     Parameters
     ----------
-    problem : Problem
+    problem : Problem or Graph
         The declaration.
     theta, X, Y
         The point and the data.
@@ -96,11 +103,12 @@ def classify(
     Returns
     -------
     Stationary
+        Of more than 3000 parameters the smallest few eigenvalues, by Lanczos.
 
     Raises
     ------
     DataError
-        If the point is not stationary, lies at a kink, or has too many parameters.
+        If the point is not stationary, or lies at a kink.
 
     Examples
     --------
@@ -113,40 +121,42 @@ def classify(
     >>> print(classify(problem, theta, X, 2 * X))
     saddle of index 1: inertia (2, 1, 1), eigenvalues from -2 to 2, zero up to 2.0e-08; ‖∇J‖∞ = 0.0e+00
     """
-    code = generate(Derivation(problem, order=2)) if routines is None else routines
-    if problem.size > LARGEST:
-        raise DataError(
-            f"{problem.size} parameters; a dense Hessian is assembled for at most {LARGEST}"
-        )
-    point, inputs, labels = code.theta(theta), code.inputs(X), code.labels(Y)
-    flat = code.pack(point)
+    code = generate(derive(problem, order=2)) if routines is None else routines
+    inputs, labels, flat = code.inputs(X), code.labels(Y), code.pack(theta)
     gradient = float(np.abs(code.fun(flat, inputs, labels)[1]).max())
     if not gradient <= stationary:
         raise DataError(
             f"‖∇J‖∞ is {gradient:.3g}: the point is not stationary (at most {stationary:g} is); "
             "converge further, or pass a larger stationary="
         )
-    clear = kink_distance(problem, point, inputs, labels)
-    if clear == 0:
+    if nearest_kink(code, flat, inputs, labels) == 0:
         raise DataError(
             "a preactivation, or a regularized weight, lies at a kink, where the Hessian does not exist"
         )
-    units = np.eye(problem.size, dtype=code.dtype)
-    hessian = np.stack([code.hessp(flat, unit, inputs, labels) for unit in units], axis=1)
-    return _judged(code, (hessian + hessian.T) / 2, tolerance, gradient)
+    found = spectrum(code, flat, inputs, labels, tolerance)
+    down = code.unpack(found.lowest) if found.negative and found.lowest is not None else None
+    return Stationary(
+        found.kind, found.inertia, found.eigenvalues, found.zero, gradient, down, found.computed
+    )
 
 
-def _judged(code: Routines, hessian: Array, tolerance: float, gradient: float) -> Stationary:
-    import scipy.linalg  # here, because the import is slow
+def nearest_kink(code: Routines | GraphRoutines, flat: Array, inputs: Any, labels: Array) -> float:
+    """The distance from the nearest kink, infinite for a smooth problem."""
+    theta = cast(Any, code.unpack(flat))
+    if isinstance(code.problem, Problem):
+        return kink_distance(code.problem, theta, inputs, labels)
+    states = cast(Any, code.forward(theta, inputs))
+    return graph_kink_distance(code.problem, theta, inputs, labels, states)
 
-    eigenvalues, vectors = scipy.linalg.eigh(hessian)
-    zero = tolerance * float(np.abs(eigenvalues).max())
-    plus, minus = int((eigenvalues > zero).sum()), int((eigenvalues < -zero).sum())
-    none = len(eigenvalues) - plus - minus
-    kind: Kind = "degenerate"
-    if plus and minus:
-        kind = "saddle"
-    elif not none:
-        kind = "minimum" if plus else "maximum"
-    direction = code.unpack(vectors[:, 0].copy()) if minus else None
-    return Stationary(kind, (plus, minus, none), eigenvalues, zero, gradient, direction)
+
+def spectrum(
+    code: Routines | GraphRoutines, flat: Array, inputs: Any, labels: Array, tolerance: float
+) -> Spectrum:
+    """The eigenvalues of ∇²J, from generated products with directions."""
+
+    def product(v: Array) -> Array:
+        return code.hessp(flat, np.ascontiguousarray(v, code.dtype), inputs, labels)
+
+    if (size := code.problem.size) > LARGEST:
+        return lowest_of(product, size, code.dtype, tolerance)
+    return spectrum_of(np.stack([product(e) for e in np.eye(size)], axis=1), tolerance)

@@ -14,6 +14,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
+from lagrangenet.functions.terms import Terms
 from lagrangenet.problem import Problem
 from lagrangenet.verify import written_out
 from lagrangenet.verify.textbook import Array, Textbook, Theta
@@ -152,13 +153,7 @@ def kink_distance(problem: Problem, theta: Theta, X: Array, Y: Array | None = No
             at = float(written_out.bound(entry, layer.activation, kink))
             nearest = min(nearest, float(np.abs(z - at).min()))
     if Y is not None:
-        y, t = sp.symbols("y t", real=True)
-        outputs = passed[-1][1]
-        labelled = (Y * outputs).sum(axis=1, keepdims=True)
-        for kink in (*problem.loss_entry.kinks, *problem.loss_entry.creases):
-            where = written_out.bound(problem.loss_entry, problem.loss, kink)
-            at = sp.lambdify((y, t), where, "numpy")(Y, labelled)
-            nearest = min(nearest, float(np.abs(outputs - at).min()))
+        nearest = min(nearest, loss_distance(problem, passed[-1][1], Y))
     counted = 2 if problem.penalizes_biases else 1
     for kink in penalty_kinks(problem):
         for part in (part for pair in theta for part in pair[:counted]):
@@ -166,7 +161,18 @@ def kink_distance(problem: Problem, theta: Theta, X: Array, Y: Array | None = No
     return nearest
 
 
-def penalty_kinks(problem: Problem) -> list[float]:
+def loss_distance(problem: Terms, outputs: Array, Y: Array) -> float:
+    """The smallest distance of an output from a kink or crease of the loss."""
+    nearest, (y, t) = float("inf"), sp.symbols("y t", real=True)
+    labelled = (Y * outputs).sum(axis=-1, keepdims=True)
+    for kink in (*problem.loss_entry.kinks, *problem.loss_entry.creases):
+        where = written_out.bound(problem.loss_entry, problem.loss, kink)
+        at = sp.lambdify((y, t), where, "numpy")(Y, labelled)
+        nearest = min(nearest, float(np.abs(outputs - at).min()))
+    return nearest
+
+
+def penalty_kinks(problem: Terms) -> list[float]:
     """The weights at which the regularizer is not differentiable.
 
     Examples

@@ -11,6 +11,7 @@ complex steps of the forward ones. Slow: for small data.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -132,6 +133,17 @@ class GraphOracle:
                 found[node.names[local]] = kinks[0]
         return found
 
+    def arguments(self, theta: Arrays, inputs: Arrays) -> dict[Choice, Array]:
+        """What each activation is applied to in a forward pass, whether it is a state or not."""
+        seen: dict[Choice, list[Array]] = {choice: [] for choice in self._sigma}
+        watching = copy(self)
+        watching._sigma = {
+            choice: Rule(partial(_noted, seen[choice], found.value), found.slope)
+            for choice, found in self._sigma.items()
+        }
+        watching.forward(theta, inputs)
+        return {choice: np.concatenate(arrays) for choice, arrays in seen.items() if arrays}
+
     # -- values ----------------------------------------------------------------------------------
 
     def forward(self, theta: Arrays, inputs: Arrays) -> dict[str, Array]:
@@ -152,6 +164,19 @@ class GraphOracle:
     def gradient(self, point: Point) -> dict[str, Array]:
         """∂J/∂θ of the reduced objective."""
         return self._derivatives(lambda theta: self._reduced(theta, point), point.theta)
+
+    def slope(self, point: Point, direction: Arrays) -> float:
+        """⟨∂J/∂θ, v⟩ by one complex step, where :meth:`gradient` would take one for each parameter.
+
+        Raises
+        ------
+        DataError
+            If a function has no complex values.
+        """
+        self._need_complex()
+        moved = {n: np.asarray(a) + 1j * STEP * direction[n] for n, a in point.theta.items()}
+        value = np.ravel(self._reduced(_numbers(moved), point))[0]
+        return float(np.imag(value)) / STEP
 
     def multipliers(self, point: Point) -> dict[str, Array]:
         """λ = −dJ/dε where x = f(x, θ) + ε: what the multiplier of a constraint says.
@@ -482,6 +507,11 @@ def _floats(numbers: Array) -> Array:
     for place in np.ndindex(numbers.shape):
         found[place] = _float(numbers[place])
     return found
+
+
+def _noted(seen: list[Array], value: Callable[[Array], Array], z: Array) -> Array:
+    seen.append(np.ravel(np.real(z)))
+    return value(z)
 
 
 def _as_array(number: Number) -> Number:

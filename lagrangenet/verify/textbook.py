@@ -11,7 +11,7 @@ refuses arrays that do not fit the problem.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -347,6 +347,33 @@ class Textbook:
         Δ^N of cross-entropy is infinite where softmax underflows to zero; the others stay finite.
         """
         return self._backward(theta, self.forward(theta, X), Y)[0]
+
+    def residuals(
+        self, theta: Theta, X: Array, Y: Array, states: Sequence[Array], lam: Sequence[Array]
+    ) -> list[tuple[Array, Array, Array, Array]]:
+        """[(c^k, ∂L/∂x^k, ∂L/∂W^k, ∂L/∂b^k)] at any point: x^k and λ^k as they are given.
+
+        On logits, where ∂ℓ/∂x^N may overflow, the last ∂L/∂x^N is that by z^N: μ^N + (1/M) ∂ℓ/∂z^N.
+        """
+        inputs, samples = [X, *states[:-1]], len(X)
+        z = [x @ W.T + b for x, (W, b) in zip(inputs, theta, strict=True)]
+        local = [_pulled_back(sigma.slope(z_k), lam_k)
+                 for sigma, z_k, lam_k in zip(self._sigma, z, lam, strict=True)]  # fmt: skip
+        if self._logits is not None:
+            by_x = [local[-1] + self._logits.slope(self._weights, Y, z[-1]) / samples]
+        else:
+            by_x = [lam[-1] + self._weights * self._loss.slope(Y, states[-1]) / samples]
+        for k in range(len(theta) - 1, 0, -1):
+            by_x.insert(0, lam[k - 1] - local[k] @ theta[k][0])
+        found = []
+        for k, (W, b) in enumerate(theta):
+            dW, db = -np.einsum("ip,iq->pq", local[k], inputs[k]), -local[k].sum(axis=0)
+            if self._omega is not None:
+                dW = dW + self.problem.strength * self._omega.slope(W)
+                if self.problem.penalizes_biases:
+                    db = db + self.problem.strength * self._omega.slope(b)
+            found.append((states[k] - self._sigma[k].value(z[k]), by_x[k], dW, db))
+        return found
 
     def _backward(self, theta: Theta, passed: States, Y: Array) -> tuple[list[Array], list[Array]]:
         """Δ^k and δ^k = ∂ℓ_i/∂z_i^k for k = 1..N."""

@@ -225,10 +225,10 @@ class Functions:
     # -- the objective ---------------------------------------------------------------------------
 
     def loss(self) -> sp.Expr:
-        """The data term of J, with log x written through z where x is a softmax."""
+        """The data term of J; at feasible points with log x written through z if x is a softmax."""
         expr = self.network.loss.replace(_is_opaque, self._function)
         choice = self.network.activation(self.graph.output)
-        if choice is None or self.graph.output_activation is None:
+        if not self.feasible or choice is None or self.graph.output_activation is None:
             return expr
         return _log_of_output(expr, choice, self.network)
 
