@@ -35,8 +35,7 @@ def _one_sample(node: Node, _: Place) -> Iterator[Change]:
 @rule("not summed over the samples", "What shape has this gradient?")
 def _unsummed(node: Node, _: Place) -> Iterator[Change]:
     if isinstance(node, t.Reduced) and l.i in node.arg.axes and l.i not in node.axes:
-        changed = replace(node.arg, axes=node.arg.axes)
-        yield Change(changed, ("the sum over the samples is missing",))
+        yield Change(node.arg, ("the sum over the samples is missing",))
         other = t.Call(node.axes, Fn("sum_of_all"), (node.arg,))
         yield Change(other, ("the sum runs over the components too",))
         other = t.Call(node.axes, Fn("sum_of_components"), (node.arg,))
@@ -80,7 +79,7 @@ def _wrong_axis(node: Node, _: Place) -> Iterator[Change]:
             inner = t.Transposed(node.axes, node.args[0])
             changed = t.Transposed(node.axes, replace(node, args=(inner,)))
             yield Change(changed, (node, " is normalized over the samples, not the components"))
-            whole = t.Call(node.axes, Fn("over_everything"), (node,))
+            whole = t.Call(node.axes, Fn("over_everything"), node.args)
             yield Change(whole, (node, " is normalized over samples and components together"))
 
 
