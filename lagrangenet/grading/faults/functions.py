@@ -90,7 +90,7 @@ def _other_loss(node: Node, place: Place) -> Iterator[Change]:
 def _other_base(node: Node, _: Place) -> Iterator[Change]:
     if isinstance(node, t.Call) and node.fn.name in {"log", "logsumexp"}:
         for base in (2, 10):
-            number = t.scalar(sp.Float(sp.log(base)))
+            number = t.Number((), sp.log(base))
             changed = t.Product(node.axes, (node,), (number,))
             yield Change(changed, (f"the logarithm has base {base}",))
 

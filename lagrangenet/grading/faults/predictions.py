@@ -1,0 +1,161 @@
+"""What every fault hypothesis predicts at the probes, computed once for all submissions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagrangenet.grading.answers import Probe
+from lagrangenet.grading.blocks import Found, Key, Sheet, keys
+from lagrangenet.grading.faults.calculation import Compiled, Name, Point
+from lagrangenet.grading.faults.equations import Equations
+from lagrangenet.grading.faults.hypotheses import Hypothesis, Program, hypotheses
+
+Array = NDArray[Any]
+#: The array of the equations that a block holds.
+_ARRAYS = {"states": "X", "multipliers": "lambda"}
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Hypotheses and their numbers.
+
+    Attributes
+    ----------
+    probes : tuple of Probe
+        Ordinary ones, at which a fault is told from another by its numbers.
+    kinds : tuple of str
+        What is answered: of loss, gradient, multipliers, states.
+    updates : bool
+        Whether gradients are computed from updated weights.
+    single : bool
+        Whether the submission gets one sample at a time, and its answers are averaged.
+    """
+
+    probes: tuple[Probe, ...]
+    kinds: tuple[str, ...]
+    updates: bool = False
+    single: bool = False
+
+    @cached_property
+    def equations(self) -> Equations:
+        """Those of the family; with the regularizer, if it has one that is on anywhere."""
+        regular = [p.problem for p in self.probes if p.problem.regularizer is not None]
+        deepest = max(regular or [p.problem for p in self.probes], key=lambda p: p.depth)
+        return Equations(deepest, self.updates)
+
+    @cached_property
+    def sheet(self) -> Sheet:
+        """The blocks."""
+        return Sheet.of(self.probes, self.kinds)
+
+    @cached_property
+    def hypotheses(self) -> list[Hypothesis]:
+        """Every single fault that shows at all, the likeliest first; equal ones stay together."""
+        return [h for h, _ in self._shown]
+
+    @cached_property
+    def numbers(self) -> tuple[Array, Array]:
+        """Vectors and states of the hypotheses, one row each."""
+        rows = [row for _, row in self._shown]
+        return np.array([v for v, _ in rows]), np.array([s for _, s in rows])
+
+    @cached_property
+    def right(self) -> tuple[Array, Array]:
+        """The numbers without a fault, from the derived equations."""
+        return self.predicted([{} for _ in self.probes])
+
+    @cached_property
+    def _shown(self) -> list[tuple[Hypothesis, tuple[Array, Array]]]:
+        depths = [probe.problem.depth for probe in self.probes]
+        right, states = self.right
+        found = []
+        for hypothesis in hypotheses(self.equations, depths):
+            row = self.of(hypothesis)
+            same = np.isclose(row[0], right, rtol=1e-9, atol=1e-12) | (row[0] == right)
+            if not same.all() or (row[1] != states).any():
+                found.append((hypothesis, row))
+        return found
+
+    def of(self, *faults: Hypothesis) -> tuple[Array, Array]:
+        """The numbers of a program with these faults, in different equations, at all probes."""
+        changes: list[dict[Name, Compiled]] = []
+        for probe in self.probes:
+            changes.append({})
+            for fault in faults:
+                changes[-1].update(fault.changes(probe.problem))
+        return self.predicted(changes)
+
+    def predicted(self, changes: Sequence[Mapping[Name, Compiled]]) -> tuple[Array, Array]:
+        """The numbers of a program whose equations are changed, at all probes."""
+        found = [self.at(j, change) for j, change in enumerate(changes)]
+        return self.sheet.filled(found)
+
+    def at(self, j: int, changes: Mapping[Name, Compiled]) -> Found:
+        """The same at one probe, by block."""
+        with np.errstate(all="ignore"):
+            parts = [self._blocks(program, changes) for program in self._programs[j]]
+            return parts[0] if len(parts) == 1 else _averaged(parts)
+
+    @cached_property
+    def _programs(self) -> list[list[Program]]:
+        return [[self._program(probe) for probe in self._asked(probe)] for probe in self.probes]
+
+    def _asked(self, probe: Probe) -> list[Probe]:
+        if not self.single:
+            return [probe]
+        rows = range(probe.samples)
+        return [replace(probe, X=probe.X[i : i + 1], Y=probe.Y[i : i + 1]) for i in rows]
+
+    def _program(self, probe: Probe) -> Program:
+        point = Point(probe.problem, probe.theta, probe.X, probe.Y, probe.eta)
+        return Program.at(self.equations, probe.problem, point)
+
+    def _blocks(self, program: Program, changes: Mapping[Name, Compiled]) -> dict[Key, Any]:
+        point, _, lost = program.run(changes)
+        found: dict[Key, Any] = {}
+        for key in keys(self.kinds, program.problem.depth):
+            names = self._names(key, program)
+            if lost.isdisjoint(names):
+                found[key] = self._value(key, point, names)
+        return found
+
+    def _names(self, key: Key, program: Program) -> list[Name]:
+        if key.kind == "loss":
+            layers = range(1, program.problem.depth + 1)
+            penalty = [("R", k) for k in layers if ("R", k) in program.point.arrays]
+            return [("J", 0), *penalty]
+        if key.kind == "gradient":
+            return [(f"{key.of}_new" if self.updates else f"d{key.of}", key.layer)]
+        return [(_ARRAYS[key.kind], key.layer)]
+
+    def _value(self, key: Key, point: Point, names: list[Name]) -> Any:
+        values = [point.arrays[name] for name in names]
+        if key.kind == "gradient" and self.updates:
+            old = point.arrays[key.of, key.layer]
+            try:
+                return (old - values[0]) / point.scalars["eta"]
+            except ValueError:
+                return None
+        return sum(values[1:], values[0])
+
+
+def _averaged(parts: list[dict[Key, Any]]) -> dict[Key, Any]:
+    """Of single samples: means of J and its gradient, states and multipliers as rows."""
+    found: dict[Key, Any] = {}
+    count = len(parts)
+    for key in parts[0]:
+        values = [part.get(key) for part in parts]
+        if any(value is None for value in values):
+            continue
+        if key.kind in _ARRAYS:
+            stacked = np.concatenate(values)
+            found[key] = stacked / count if key.kind == "multipliers" else stacked
+        else:
+            found[key] = sum(values[1:], values[0]) / count
+    return found

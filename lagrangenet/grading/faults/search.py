@@ -1,0 +1,257 @@
+"""Which fault, or which two, explain the answers of a submission.
+
+One fault: its predictions are compared with the answers at all probes. Two: the first is one that
+explains some of the wrong blocks, or a constant factor, or, while time is left, any; the second is
+tried on top of it. Only predictions that agree at every probe count; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lagrangenet.grading.blocks import ABSENT, PRESENT, Found, Sheet
+from lagrangenet.grading.faults.calculation import Compiled, Name
+from lagrangenet.grading.faults.hypotheses import Hypothesis
+from lagrangenet.grading.faults.predictions import Predictions
+from lagrangenet.grading.faults.rule import mutants
+
+Array = NDArray[Any]
+Changes = dict[Name, Compiled]
+
+#: First faults that are tried in full, by how much of the answers they explain.
+FIRST = 24
+#: Of explanations that give the same numbers, so many are named.
+NAMED = 3
+#: Rules whose changes scale whole results, and so hide every other fault from view.
+SCALING = frozenset({
+    "constant factor", "sign of the whole", "factor missing", "factor twice",
+    "mean over the components",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """The answers of a submission to the probes of the predictions.
+
+    Attributes
+    ----------
+    vector, states : ndarray
+        As a :class:`~lagrangenet.grading.blocks.Sheet` has them.
+    allowed : ndarray
+        Largest difference of each number that counts as equal.
+    """
+
+    sheet: Sheet
+    vector: Array
+    states: Array
+    allowed: Array
+
+    def matches(self, vectors: Array, states: Array) -> NDArray[np.bool_]:
+        """Which blocks of each row agree with the answers; shape (rows, blocks)."""
+        with np.errstate(invalid="ignore"):
+            near = np.abs(vectors - self.vector) <= self.allowed
+        near |= np.isnan(vectors) & np.isnan(self.vector)
+        near |= vectors == self.vector
+        equal = np.logical_and.reduceat(near, self.sheet.starts(), axis=-1)
+        there = (states == PRESENT) & (self.states == PRESENT)
+        other = (states != PRESENT) & (self.states != PRESENT)
+        other &= (states == self.states) | (states == ABSENT) | (self.states == ABSENT)
+        return np.asarray((there & equal) | other)
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Faults that together give exactly the answers.
+
+    Attributes
+    ----------
+    faults : tuple of Hypothesis
+        One or two.
+    others : tuple of Hypothesis
+        Instead of the first, if it is the only one: what gives the same numbers.
+    """
+
+    faults: tuple[Hypothesis, ...]
+    others: tuple[Hypothesis, ...] = ()
+
+
+class Search:
+    """The explanation of one submission.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of the assignment at the ordinary probes.
+    given : Given
+        The answers.
+    seconds : float
+        How long two faults are searched for.
+    """
+
+    def __init__(self, predictions: Predictions, given: Given, seconds: float = 1.2) -> None:
+        self.predictions, self.given = predictions, given
+        self.deadline = time.perf_counter() + seconds
+
+    def explanation(self) -> Explanation | None:
+        """The simplest explanation, or None."""
+        singles = [
+            h for h, row in zip(self.predictions.hypotheses, self.blocks, strict=True) if row.all()
+        ]
+        if singles:
+            return Explanation((singles[0],), tuple(_differing(singles)))
+        for first, second, changes in self._pairs():
+            if time.perf_counter() > self.deadline:
+                return None
+            if self._fits_at(self.shown, changes[self.shown]) and self._fits(changes):
+                return Explanation((first, second))
+        return None
+
+    @cached_property
+    def blocks(self) -> NDArray[np.bool_]:
+        """Which blocks each hypothesis explains."""
+        return self.given.matches(*self.predictions.numbers)
+
+    @cached_property
+    def right(self) -> NDArray[np.bool_]:
+        """Which blocks are right."""
+        vector, states = self.predictions.right
+        return np.asarray(self.given.matches(vector[None], states[None])[0])
+
+    @cached_property
+    def shown(self) -> int:
+        """The probe at which most can be seen: where the most blocks are wrong and there."""
+        counts = [0] * len(self.predictions.probes)
+        for block, right, state in zip(
+            self.given.sheet.blocks, self.right, self.given.states, strict=True
+        ):
+            counts[block.probe] += int(not right and state == PRESENT)
+        return int(np.argmax(counts))
+
+    # -- two faults ------------------------------------------------------------------------------
+
+    def _pairs(self) -> Iterator[tuple[Hypothesis, Hypothesis, list[Changes]]]:
+        """Pairs with what they change at each probe, the likeliest first."""
+        for j in self._promising():
+            for second in self._rest(j):
+                yield from self._joined(self.predictions.hypotheses[j], second)
+            yield from self._doubled(self.predictions.hypotheses[j])
+        classes = [self.predictions.hypotheses[j] for j in self.classes]
+        scaling = [h for h in classes if h.mutant.rule in SCALING]
+        for first in (*scaling, *classes):
+            yield from self._doubled(first)
+            for second in classes:
+                if second is not first:
+                    yield from self._joined(first, second)
+
+    @cached_property
+    def classes(self) -> list[int]:
+        """One hypothesis of those that give the same numbers."""
+        vectors, states = self.predictions.numbers
+        scale = np.maximum(np.abs(self.predictions.right[0]), 1e-3)
+        with np.errstate(invalid="ignore"):
+            rounded = np.round(vectors / scale, 7) + 0.0
+        seen: dict[bytes, int] = {}
+        for j, row in enumerate(rounded):
+            seen.setdefault(row.tobytes() + states[j].tobytes(), j)
+        return list(seen.values())
+
+    def _promising(self) -> list[int]:
+        """Hypotheses that explain wrong blocks, those that explain most of them first."""
+        wrong = ~self.right
+        gains = self.blocks[:, wrong].sum(axis=1)
+        total = self.blocks.sum(axis=1)
+        found = [j for j in self.classes if gains[j]]
+        return sorted(found, key=lambda j: -int(total[j]))[:FIRST]
+
+    def _rest(self, first: int) -> list[Hypothesis]:
+        """Second faults for a first one: those that move what it leaves unexplained."""
+        vectors, states = self.predictions.numbers
+        explained = self.blocks[first]
+        moved = ~self._like_right
+        useful = (moved & ~explained).any(axis=1)
+        conflicts = (moved & explained).sum(axis=1)
+        found = [j for j in self.classes if useful[j] and j != first]
+        found.sort(key=lambda j: int(conflicts[j]))
+        return [self.predictions.hypotheses[j] for j in found]
+
+    @cached_property
+    def _like_right(self) -> NDArray[np.bool_]:
+        """Blocks in which each hypothesis predicts the right numbers."""
+        vector, states = self.predictions.right
+        return replace(self.given, vector=vector, states=states).matches(*self.predictions.numbers)
+
+    def _joined(
+        self, first: Hypothesis, second: Hypothesis
+    ) -> Iterator[tuple[Hypothesis, Hypothesis, list[Changes]]]:
+        """Two faults in different equations, or in one equation at different layers."""
+        changes = []
+        for probe in self.predictions.probes:
+            one, two = first.changes(probe.problem), second.changes(probe.problem)
+            if not one.keys().isdisjoint(two):
+                return
+            changes.append({**one, **two})
+        yield first, second, changes
+
+    def _doubled(
+        self, first: Hypothesis
+    ) -> Iterator[tuple[Hypothesis, Hypothesis, list[Changes]]]:
+        """Two faults in one equation."""
+        changed = replace(first.equation, node=first.mutant.node)
+        for mutant in mutants(changed.node, self.predictions.equations.place(changed)):
+            second = Hypothesis(changed, mutant, first.scope)
+            try:
+                changes = [second.changes(probe.problem) for probe in self.predictions.probes]
+            except KeyError:
+                continue
+            yield first, second, changes
+
+    def _fits(self, changes: Sequence[Changes]) -> bool:
+        """Whether a changed program gives the answers at all probes."""
+        return all(self._fits_at(j, change) for j, change in enumerate(changes))
+
+    def _fits_at(self, j: int, changes: Changes) -> bool:
+        return self._agree(self.predictions.at(j, changes), j)
+
+    @cached_property
+    def _of_probe(self) -> list[list[int]]:
+        """Blocks of each probe, the wrong ones first."""
+        found: list[list[int]] = [[] for _ in self.predictions.probes]
+        order = sorted(range(len(self.right)), key=lambda b: bool(self.right[b]))
+        for b in order:
+            found[self.given.sheet.blocks[b].probe].append(b)
+        return found
+
+    def _agree(self, found: Found, j: int) -> bool:
+        given = self.given
+        for b in self._of_probe[j]:
+            block = given.sheet.blocks[b]
+            value = found.get(block.key)
+            there = value is not None and np.shape(value) == block.shape
+            if there != (given.states[b] == PRESENT):
+                return False
+            if not there:
+                continue
+            with np.errstate(invalid="ignore"):
+                distance = np.abs(np.ravel(value) - given.vector[block.span])
+            if not (distance <= given.allowed[block.span]).all():
+                return False
+        return True
+
+
+def _differing(singles: Iterable[Hypothesis]) -> list[Hypothesis]:
+    """Other explanations that are told apart by rule or equation, a few of them."""
+    found: list[Hypothesis] = []
+    seen: set[tuple[str, str]] = set()
+    for hypothesis in singles:
+        mark = (hypothesis.label, hypothesis.mutant.rule)
+        if mark not in seen:
+            seen.add(mark)
+            found.append(hypothesis)
+    return found[1 : 1 + NAMED]
