@@ -106,7 +106,7 @@ def _plans(network: Network, told: bool) -> Iterator[_Plan]:
         yield _Plan("stronger regularizer", None, 6, usual, 3.0)
     else:
         yield _Plan("other sizes", None, 9, usual)
-    yield _Plan(COST, 11, 3, usual, count=True)
+    yield _Plan(COST, 11, 1, usual, count=True)
 
 
 class _Draw:
