@@ -1,0 +1,1 @@
+"""Formula answers: read, compared with the derived conditions, and their mistakes named."""

@@ -1,0 +1,375 @@
+"""Index notation, into which both sides are brought: what a student wrote and what was derived.
+
+An index is a name; a layer is a base (``k``, ``N``, or a bound name) and an offset. Array operations
+of the derivation (:mod:`lagrangenet.symbolic.tensor`) become the same trees as a formula that was read,
+so that they can be compared. A changed tree whose shapes no longer fit is contracted by position,
+because that is what a student's wrong line means too.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import sympy as sp
+
+from lagrangenet.errors import DerivationError
+from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic import tensor as t
+from lagrangenet.symbolic.tensor import Node
+
+
+@dataclass(frozen=True, order=True)
+class Layer:
+    """The layer ``base + offset``; base ``k``, ``N``, the empty string for a number, or bound."""
+
+    base: str
+    offset: int = 0
+
+    def __add__(self, step: int) -> Layer:
+        return Layer(self.base, self.offset + step)
+
+    def __str__(self) -> str:
+        if not self.base:
+            return str(self.offset)
+        return self.base + (f"{self.offset:+d}" if self.offset else "")
+
+
+K, LAST = Layer("k"), Layer("N")
+
+
+@dataclass(frozen=True)
+class Range:
+    """What an index runs over: ``sample``, ``component`` of a layer, or ``layer`` from low to high."""
+
+    kind: str
+    layer: Layer | None = None
+    low: Layer | None = None
+    high: Layer | None = None
+
+
+SAMPLES = Range("sample")
+
+
+class Tree:
+    """An expression in index notation."""
+
+
+@dataclass(frozen=True)
+class Num(Tree):
+    """A number."""
+
+    value: Fraction
+
+
+@dataclass(frozen=True)
+class Sym(Tree):
+    """A scalar by name: M, rho, eta, or the width ``n`` of a layer."""
+
+    name: str
+    layer: Layer | None = None
+
+
+@dataclass(frozen=True)
+class Ref(Tree):
+    """An entry of an array; ``ell`` and ``ell1`` are a sample's loss and ∂ℓ/∂x_p, ``jac`` ∂x_q/∂z_p."""
+
+    name: str
+    layer: Layer | None
+    at: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fun(Tree):
+    """A function of an entry; ``along`` is the index of the vector it is a component of."""
+
+    name: str
+    layer: Layer | None
+    order: int
+    arg: Tree
+    along: str = ""
+
+
+@dataclass(frozen=True)
+class Add(Tree):
+    """A sum of terms."""
+
+    terms: tuple[Tree, ...]
+
+
+@dataclass(frozen=True)
+class Mul(Tree):
+    """A product."""
+
+    factors: tuple[Tree, ...]
+
+
+@dataclass(frozen=True)
+class Pow(Tree):
+    """A whole power, also a negative one."""
+
+    base: Tree
+    exponent: int
+
+
+@dataclass(frozen=True)
+class Sum(Tree):
+    """Σ over an index."""
+
+    index: str
+    over: Range
+    body: Tree
+
+
+ONE, MINUS = Num(Fraction(1)), Num(Fraction(-1))
+
+
+def negative(tree: Tree) -> Tree:
+    """−tree."""
+    return Mul((MINUS, tree))
+
+
+def changed(tree: Tree, change: Callable[[Tree], Tree]) -> Tree:
+    """The tree rebuilt bottom-up, every node passed through ``change``."""
+    match tree:
+        case Fun():
+            tree = replace(tree, arg=changed(tree.arg, change))
+        case Add(terms):
+            tree = Add(tuple(changed(term, change) for term in terms))
+        case Mul(factors):
+            tree = Mul(tuple(changed(factor, change) for factor in factors))
+        case Pow(base, exponent):
+            tree = Pow(changed(base, change), exponent)
+        case Sum():
+            tree = replace(tree, body=changed(tree.body, change))
+    return change(tree)
+
+
+def walk(tree: Tree) -> Iterator[Tree]:
+    """The node and all below it."""
+    yield tree
+    match tree:
+        case Fun() as function:
+            yield from walk(function.arg)
+        case Add(inside) | Mul(inside):
+            for one in inside:
+                yield from walk(one)
+        case Pow(base, _):
+            yield from walk(base)
+        case Sum() as total:
+            yield from walk(total.body)
+
+
+def renamed(tree: Tree, names: Mapping[str, str]) -> Tree:
+    """The tree with its indices renamed."""
+
+    def change(one: Tree) -> Tree:
+        if isinstance(one, Ref):
+            return replace(one, at=tuple(names.get(index, index) for index in one.at))
+        if isinstance(one, Fun):
+            return replace(one, along=names.get(one.along, one.along))
+        if isinstance(one, Sum):
+            return replace(one, index=names.get(one.index, one.index))
+        return one
+
+    return changed(tree, change)
+
+
+def moved(tree: Tree, step: int, base: str = "k") -> Tree:
+    """The tree with every layer of this base moved, k → k + step."""
+
+    def at(layer: Layer | None) -> Layer | None:
+        return layer + step if layer is not None and layer.base == base else layer
+
+    def change(one: Tree) -> Tree:
+        if isinstance(one, Ref | Fun | Sym):
+            return replace(one, layer=at(one.layer))
+        if isinstance(one, Sum):
+            return replace(one, over=moved_range(one.over, step, base))
+        return one
+
+    return changed(tree, change)
+
+
+def moved_range(over: Range, step: int, base: str = "k") -> Range:
+    """A range with its layers moved."""
+
+    def at(layer: Layer | None) -> Layer | None:
+        return layer + step if layer is not None and layer.base == base else layer
+
+    return Range(over.kind, at(over.layer), at(over.low), at(over.high))
+
+
+# -- from array operations -------------------------------------------------------------------------
+
+#: The arrays that have a sample index before their component.
+PER_SAMPLE = frozenset({"X", "Z", "lambda", "mu", "Delta", "delta", "Y"})
+
+
+class Unreadable(DerivationError):
+    """A node that has no index form: a changed tree that nobody writes as a formula."""
+
+
+def indexed(node: Node, axes: tuple[str, ...], sample: str = "i") -> Tree:
+    """A tree of array operations for one sample, in index notation.
+
+    Parameters
+    ----------
+    node : Node
+        Per sample, as ``Condition.tree`` gives it.
+    axes : tuple of str
+        Names of its axes.
+    sample : str
+        The name of the free sample index.
+
+    Examples
+    --------
+    >>> from lagrangenet.symbolic.derivation import derive
+    >>> condition = derive().condition("S6", 1)
+    >>> tree = indexed(condition.tree(condition.residual), ("p",))
+    >>> sorted(one.name for one in walk(tree) if isinstance(one, Ref))
+    ['Z', 'lambda']
+    """
+    return _Converter().build(node, axes, sample, {})
+
+
+class _Converter:
+    def __init__(self) -> None:
+        self.numbers = itertools.count()
+
+    def fresh(self) -> str:
+        return f"d{next(self.numbers)}"
+
+    def build(
+        self, node: Node, axes: tuple[str, ...], sample: str, bound: Mapping[str, str]
+    ) -> Tree:
+        def inside(one: Node, names: tuple[str, ...]) -> Tree:
+            return self.build(one, names, sample, bound)
+
+        names = dict(zip(node.axes, axes, strict=False))
+        if len(axes) != len(node.axes):
+            raise Unreadable(f"{len(axes)} indices for {len(node.axes)} axes")
+        match node:
+            case t.Ref():
+                layer = self.layer(node.layer, bound)
+                if node.name not in PER_SAMPLE:
+                    return Ref(node.name, layer, axes)
+                return Ref(node.name, LAST if node.name == "Y" else layer, (sample, *axes))
+            case t.Number():
+                return self.scalar(node.value, bound)
+            case t.Product():
+                parts = [inside(f, self.aligned(f, names, axes)) for f in node.factors]
+                parts += [Pow(inside(d, self.aligned(d, names, axes)), -1) for d in node.divisors]
+                return Mul(tuple(parts))
+            case t.Total():
+                plus = [inside(one, self.aligned(one, names, axes)) for one in node.plus]
+                minus = [inside(one, self.aligned(one, names, axes)) for one in node.minus]
+                return Add((*plus, *(negative(one) for one in minus)))
+            case t.Power():
+                if not node.exponent.is_Integer:
+                    raise Unreadable("a root")
+                return Pow(inside(node.base, axes), int(node.exponent))
+            case t.MatMul():
+                return self.contracted(node, axes, inside)
+            case t.Transposed():
+                return inside(node.arg, axes[::-1])
+            case t.Outer():
+                return Mul((inside(node.left, axes[:1]), inside(node.right, axes[1:])))
+            case t.Reduced():
+                return self.reduced(node, names, inside)
+            case t.Over():
+                return self.over(node, axes, sample, bound)
+            case t.Call():
+                return self.call(node, axes, sample, bound)
+        raise Unreadable(type(node).__name__)
+
+    @staticmethod
+    def aligned(
+        node: Node, names: Mapping[sp.Symbol, str], axes: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Axes of an operand by name; by position where a change has made them foreign."""
+        if all(axis in names for axis in node.axes):
+            return tuple(names[axis] for axis in node.axes)
+        if len(node.axes) == len(axes):
+            return axes
+        raise Unreadable("an operand with other axes")
+
+    def contracted(
+        self, node: t.MatMul, axes: tuple[str, ...], inside: Callable[..., Tree]
+    ) -> Tree:
+        inner = self.fresh()
+        left = (*axes[: len(node.left.axes) - 1], inner)
+        right = (inner, *axes[len(node.left.axes) - 1 :])
+        body = Mul((inside(node.left, left), inside(node.right, right)))
+        return Sum(inner, Range("component"), body)
+
+    def reduced(
+        self, node: t.Reduced, names: Mapping[sp.Symbol, str], inside: Callable[..., Tree]
+    ) -> Tree:
+        if node.op != "sum":
+            raise Unreadable(node.op)
+        every = {axis: names[axis] if axis in names else self.fresh() for axis in node.arg.axes}
+        body = inside(node.arg, tuple(every[axis] for axis in node.arg.axes))
+        for axis, name in every.items():
+            if axis not in names:
+                body = Sum(name, Range("component"), body)
+        return body
+
+    def over(
+        self, node: t.Over, axes: tuple[str, ...], sample: str, bound: Mapping[str, str]
+    ) -> Tree:
+        name = self.fresh()
+        if node.upper == l.M:
+            return Sum(name, SAMPLES, self.build(node.arg, axes, name, bound))
+        low, high = (self.layer(limit, bound) for limit in (node.lower, node.upper))
+        inner = {**bound, node.index.name: name}
+        over = Range("layer", None, low, high)
+        return Sum(name, over, self.build(node.arg, axes, sample, inner))
+
+    def call(
+        self, node: t.Call, axes: tuple[str, ...], sample: str, bound: Mapping[str, str]
+    ) -> Tree:
+        fn, layer = node.fn, self.layer(node.fn.layer, bound)
+        if fn.name == "ell" and fn.order < 2:
+            (state,) = (one for arg in node.args for one in arg.walk() if isinstance(one, t.Ref))
+            where = self.layer(state.layer, bound)
+            return Ref("ell1" if fn.order else "ell", where, (sample, *axes))
+        if fn.name == "sigma" and fn.coupled and fn.order:
+            argument = node.args[0]
+            plain = isinstance(argument, t.Ref) and argument.name == "Z"
+            if fn.order > 1 or not plain or self.layer(argument.layer, bound) != layer:
+                raise Unreadable("a Jacobian somewhere else")
+            return Ref("jac", layer, (sample, *axes))
+        if fn.name in {"sigma", "omega"} and len(node.args) == 1:
+            argument = self.build(node.args[0], axes, sample, bound)
+            along = axes[-1] if fn.name == "sigma" and axes else ""
+            return Fun(fn.name, layer, fn.order, argument, along)
+        if len(node.args) == 1 and len(node.args[0].axes) == len(axes) and fn.name.isalpha():
+            return Fun(fn.name, layer, fn.order, self.build(node.args[0], axes, sample, bound))
+        raise Unreadable(fn.name)
+
+    @staticmethod
+    def layer(expr: sp.Expr | None, bound: Mapping[str, str]) -> Layer | None:
+        if expr is None:
+            return None
+        for symbol in expr.free_symbols:
+            offset = expr - symbol
+            if not offset.is_Integer:
+                raise Unreadable(f"layer {expr}")
+            return Layer(bound.get(symbol.name, symbol.name), int(offset))
+        return Layer("", int(expr))
+
+    def scalar(self, value: sp.Expr, bound: Mapping[str, str]) -> Tree:
+        if value.is_Rational:
+            return Num(Fraction(int(value.p), int(value.q)))
+        if value.is_Symbol:
+            return Sym(value.name)
+        if isinstance(value, l.n):
+            return Sym("n", self.layer(value.args[0], bound))
+        if value.is_Mul:
+            return Mul(tuple(self.scalar(factor, bound) for factor in value.args))
+        if value.is_Pow and value.exp.is_Integer:
+            return Pow(self.scalar(value.base, bound), int(value.exp))
+        raise Unreadable(str(value))
