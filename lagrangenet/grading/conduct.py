@@ -32,11 +32,14 @@ class Conduct:
         For people.
     hint : str
         Where to look.
+    first : bool
+        Whether it explains wrong numbers, too.
     """
 
     wrong: bool
     text: str
     hint: str = ""
+    first: bool = False
 
 
 def conduct(
@@ -66,10 +69,15 @@ def _dependent(
     probes: Sequence[Probe], answers: Sequence[Answers], tolerance: float
 ) -> Conduct | None:
     """Two equal calls with different answers."""
-    pairs = [(p, a) for p, a in zip(probes, answers, strict=True) if p.name == AGAIN]
-    if not pairs:
-        return None
-    (probe, again), first = pairs[0], answers[0]
+    for probe, again in zip(probes, answers, strict=True):
+        if probe.name == AGAIN:
+            found = _differs(probe, answers[0], again, tolerance)
+            if found is not None:
+                return found
+    return None
+
+
+def _differs(probe: Probe, first: Answers, again: Answers, tolerance: float) -> Conduct | None:
     early, late = answered(first), answered(again)
     comparison = Comparison(probe, again, tolerance)
     for key, right in truth(probe).items():
@@ -80,7 +88,7 @@ def _dependent(
             excess = _accumulated(key, two, right)
             text = f"two equal calls give different answers for {key.formula}{excess}"
             hint = "What is left over from one call to the next? Is anything random?"
-            return Conduct(True, text, hint)
+            return Conduct(True, text, hint, first=True)
     return None
 
 

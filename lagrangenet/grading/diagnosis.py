@@ -23,7 +23,7 @@ from lagrangenet.grading.comparison import SPECIAL, Comparison, Finding, truth
 from lagrangenet.grading.faults.hypotheses import Hypothesis
 from lagrangenet.grading.faults.predictions import Predictions
 from lagrangenet.grading.faults.search import Explanation, Given, Search
-from lagrangenet.grading.signatures import Pair, agreement, ratio, signature
+from lagrangenet.grading.signatures import Pair, agreement, joined, ratio, signature
 
 Findings = Mapping[Key, Finding]
 
@@ -41,6 +41,8 @@ STAGES = {
     "R": "the regularizer in the loss",
     "step W": "the update of the weights",
     "step b": "the update of the biases",
+    "out x": "which states are returned",
+    "out λ": "which multipliers are returned",
 }
 
 
@@ -68,9 +70,7 @@ class Diagnostician:
         single = contract is not None and contract.layout.single
         self.predictions = Predictions(ordinary, kinds, updates, single)
 
-    def case(
-        self, comparisons: Sequence[Comparison], findings: Sequence[Findings]
-    ) -> Case:
+    def case(self, comparisons: Sequence[Comparison], findings: Sequence[Findings]) -> Case:
         """One submission; both arguments of the ordinary probes alone, in their order."""
         return Case(self.predictions, comparisons, findings)
 
@@ -138,7 +138,7 @@ class Case:
         layer = self._layer(faults[0])
         other = [self._short(h) for h in explanation.others]
         note = f"the same numbers would come of: {'; or '.join(other)}" if other else ""
-        hints = [f"Look at {STAGES[h.label]}. {h.hint}" for h in faults]
+        hints = [f"Look at {_stage(h)}. {h.hint}" for h in faults]
         line = self.predictions.equations.line(faults[0].label, layer or problem.depth)
         return Named(
             "; and ".join(sentences) + evidence[0],
@@ -183,19 +183,21 @@ class Case:
     def _layer(self, fault: Hypothesis) -> int | None:
         """The layer concerned, the first in the order of computation if there are several."""
         layers = fault.layers(self._deepest.problem)
-        if fault.label in {"J"} or not layers:
+        if fault.equation.label == "J" or not layers:
             return None
-        return layers[0] if fault.label in {"S0", "S1", "R"} else layers[-1]
+        return layers[0] if fault.equation.label in {"S0", "S1", "R"} else layers[-1]
 
     def _sentence(self, fault: Hypothesis) -> str:
         """``layer 2, (S5) ∂L/∂W²: the term ... is missing``."""
         problem = self._deepest.problem
         layers = fault.layers(problem)
         head = f"({fault.label})"
-        if fault.label not in {"J", "S2", "S2, S4"}:
+        if fault.equation.label not in {"J", "S2", "S2, S4"}:
             many = len(layers) > 1
             head = f"{fault.scope.name} {head}" if many else f"layer {layers[0]}, {head}"
-        target = _target(fault.label, layers[0] if len(layers) == 1 else None)
+        one = layers[0] if len(layers) == 1 else None
+        parts = [fault.equation] + ([fault.twin] if fault.twin else [])
+        target = " and ".join(_target(equation.label, one) for equation in parts)
         return f"{head} {target}: {fault.said(problem)}"
 
     def _short(self, fault: Hypothesis) -> str:
@@ -240,14 +242,17 @@ class Case:
                     best = rank, probe, one
         return None if best is None else best[1:]
 
-    def _pairs(self, wanted: frozenset[Key]) -> list[Pair]:
-        """Wrong blocks as numbers."""
+    def _pairs(self, wanted: frozenset[Key], wrong: bool = True) -> list[Pair]:
+        """Blocks as numbers; the wrong ones, or all."""
         found = []
         for comparison, findings in zip(self.comparisons, self.findings, strict=True):
             given, right = answered(comparison.answer), truth(comparison.probe)
             for key, one in findings.items():
-                if key in wanted and not one.right and given.get(key) is not None:
-                    arrays = np.asarray(given[key], dtype=float), np.asarray(right[key], dtype=float)
+                if key in wanted and not (wrong and one.right) and given.get(key) is not None:
+                    arrays = (
+                        np.asarray(given[key], dtype=float),
+                        np.asarray(right[key], dtype=float),
+                    )
                     found.append(Pair(comparison.probe, key, *arrays))
         return found
 
@@ -256,7 +261,7 @@ class Case:
     def _unknown(self, wanted: frozenset[Key]) -> Named:
         words = [
             words
-            for words in (signature(self._pairs(wanted)), agreement(self.findings, self._probes))
+            for words in (self._signature(wanted), agreement(self.findings, self._probes))
             if words
         ]
         text = self._missing_numbers(wanted) or "the mistake is none that this grader knows"
@@ -285,6 +290,18 @@ class Case:
             "; ".join([text, *words]) + evidence[0], layer, "", evidence[1], evidence[2], "", hint
         )
 
+    def _signature(self, wanted: frozenset[Key]) -> str:
+        """What is true of the wrong blocks, each on its own or those of a layer together."""
+        pairs = self._pairs(wanted)
+        found = signature(pairs)
+        if found or not any(key.kind == "gradient" for key in wanted):
+            return found
+        layers: dict[tuple[int, int], list[Pair]] = {}
+        both = frozenset(Key("gradient", key.layer, of) for key in wanted for of in "Wb")
+        for pair in self._pairs(both, wrong=False):
+            layers.setdefault((id(pair.probe), pair.key.layer), []).append(pair)
+        return signature([joined(each) for each in layers.values()])
+
     @property
     def _probes(self) -> Sequence[Probe]:
         return self.predictions.probes
@@ -298,6 +315,11 @@ class Case:
         if states and all(state != PRESENT for state in states):
             return ("no array has its shape" + self._stopped(wanted)).strip()
         return ""
+
+
+def _stage(fault: Hypothesis) -> str:
+    parts = [fault.equation] + ([fault.twin] if fault.twin else [])
+    return " and ".join(STAGES[equation.label] for equation in parts)
 
 
 def _target(label: str, layer: int | None) -> str:
@@ -314,6 +336,8 @@ def _target(label: str, layer: int | None) -> str:
         "S6": f"∂L/∂b{k}",
         "J": "J",
         "R": f"ρ Ω(W{k})",
+        "out x": f"the returned x{k}",
+        "out λ": f"the returned λ{k}",
     }
     return names.get(label, f"{label[-1]}{k}")
 

@@ -1,6 +1,6 @@
 """The verdict on code: each part of an assignment right, wrong with its mistake named, or not gradable.
 
-    probes, answers → comparison with the oracle → conduct → diagnosis → parts
+probes, answers → comparison with the oracle → conduct → diagnosis → parts
 """
 
 from __future__ import annotations
@@ -103,6 +103,11 @@ class _Judged:
         return conduct(self.probes, self.answers, self.assignment.tolerance)
 
     @cached_property
+    def dependent(self) -> Conduct | None:
+        """What is to be said first, if equal calls do not give equal answers."""
+        return next((one for one in self.conduct if one.wrong and one.first), None)
+
+    @cached_property
     def case(self) -> Case:
         ordinary = [j for j, probe in enumerate(self.probes) if probe.name not in SPECIAL]
         return diagnostician(self.assignment, self.probes).case(
@@ -144,6 +149,8 @@ class _Judged:
         return None
 
     def _named(self, asked: Asked, wrong: list[tuple[Probe, Finding]]) -> Named:
+        if self.dependent is not None:
+            return Named(self.dependent.text, None, "", "", "", "", self.dependent.hint)
         special = {probe.name for probe, _ in wrong}
         if special <= SPECIAL and not special & {"larger"}:
             return self._special(asked, wrong)

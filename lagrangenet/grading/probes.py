@@ -78,16 +78,21 @@ def probes(assignment: Assignment, seed: int) -> tuple[Probe, ...]:
     contract = assignment.contract
     told = contract is not None and contract.takes("rho")
     labels = "matrix" if contract is None else contract.layout.labels
-    return _probes(assignment.network, told, labels, seed)
+    single = contract is not None and contract.layout.single
+    return _probes(assignment.network, told, labels, single, seed)
 
 
 @lru_cache(maxsize=16)
-def _probes(network: Network, told: bool, labels: str, seed: int) -> tuple[Probe, ...]:
+def _probes(
+    network: Network, told: bool, labels: str, single: bool, seed: int
+) -> tuple[Probe, ...]:
     rng = np.random.default_rng(seed)
     draw = _Draw(network, rng, labels)
-    found = [draw.ordinary(plan) for plan in _plans(network, told)]
+    plans = [_few(plan) if single else plan for plan in _plans(network, told)]
+    found = [draw.ordinary(plan) for plan in plans]
     found += [probe for probe in (draw.saturated(), draw.very_large(), draw.kink()) if probe]
-    return (*found, replace(found[0], name=AGAIN, count=False))
+    again = replace(found[0], name=AGAIN, count=False)
+    return (found[0], again, *found[1:], again)
 
 
 def _plans(network: Network, told: bool) -> Iterator[_Plan]:
@@ -100,13 +105,20 @@ def _plans(network: Network, told: bool) -> Iterator[_Plan]:
     yield _Plan("all sizes equal", equal, equal, usual)
     yield _Plan("one sample", None, 1, usual)
     if high > usual or low < usual:
-        yield _Plan("another depth", None, 8, high if high > usual else low)
+        other = high if high > usual else low
+        yield _Plan("another depth", None, 8, other)
+        yield _Plan("another depth, square layers", 4, 5, other)
     if network.regularizer is not None and told:
         yield _Plan("no regularizer", None, 6, usual, 0.0)
         yield _Plan("stronger regularizer", None, 6, usual, 3.0)
     else:
         yield _Plan("other sizes", None, 9, usual)
     yield _Plan(COST, 11, 1, usual, count=True)
+
+
+def _few(plan: _Plan) -> _Plan:
+    """Where each call gets one sample, the number of samples tells nothing and costs time."""
+    return plan._replace(samples=min(plan.samples, 3))
 
 
 class _Draw:
@@ -117,8 +129,8 @@ class _Draw:
         self.depth = min(max(3, network.depths[0]), network.depths[1])
         kind = LOSSES[network.loss.name].labels
         classes = labels not in {"matrix", "vector"}
-        self.one_hot = kind == "distribution" or (kind == "real" and classes)
-        self.single = labels == "vector" or (kind in {"binary", "sign"} and classes)
+        self.one_hot = kind == "distribution" or (kind in {"real", "binary"} and classes)
+        self.single = labels == "vector" or (kind == "sign" and classes)
 
     def ordinary(self, plan: _Plan) -> Probe:
         """A point at which no function is near a kink, and none of the layers is dead."""
@@ -157,7 +169,7 @@ class _Draw:
         X = rng.normal(size=(plan.samples, problem.inputs))
         Y = self.labels(problem, plan.samples)
         strength = self.network.strength * plan.strength
-        return Probe(plan.name, problem, tuple(theta), X, Y, strength, 0.5, plan.count)
+        return Probe(plan.name, problem, tuple(theta), X, Y, strength, 0.3, plan.count)
 
     def labels(self, problem: Problem, samples: int) -> Array:
         """Labels of the kind that the loss is for."""
@@ -183,11 +195,15 @@ class _Draw:
         if problem.depth > 1 and not _bounded(problem):
             theta = tuple((W / (5 if k == 2 else 1), b) for k, (W, b) in enumerate(theta, 1))
         output = Textbook(problem).forward(theta, probe.X)[-1][0]
-        return replace(probe, theta=theta, Y=self._agreeing(problem, probe.Y, output))
-
-    def _agreeing(self, problem: Problem, Y: Array, output: Array) -> Array:
         kind = problem.loss_entry.labels
-        if kind == "distribution":
+        if kind == "binary" and self.one_hot and output.shape[1] > 1:
+            *below, (W, b) = theta  # the labels disagree with some output: log 0 is near
+            shrink = 3 / float(np.abs(output).max())
+            theta, output = (*below, (shrink * W, shrink * b)), shrink * output
+        return replace(probe, theta=theta, Y=self._agreeing(kind, probe.Y, output))
+
+    def _agreeing(self, kind: str, Y: Array, output: Array) -> Array:
+        if kind == "distribution" or (self.one_hot and output.shape[1] > 1):
             return np.asarray(np.eye(output.shape[1])[output.argmax(axis=1)])
         if kind == "binary":
             return (output > 0).astype(float)

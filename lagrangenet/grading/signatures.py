@@ -27,6 +27,13 @@ class Pair(NamedTuple):
     expected: Array
 
 
+def joined(pairs: Sequence[Pair]) -> Pair:
+    """The blocks of a layer as one row of numbers."""
+    found = np.concatenate([np.ravel(pair.found) for pair in pairs])
+    expected = np.concatenate([np.ravel(pair.expected) for pair in pairs])
+    return Pair(pairs[0].probe, pairs[0].key, found, expected)
+
+
 #: Ratios that have a meaning: a name, and the number for a probe.
 RATIOS: tuple[tuple[str, Callable[[Probe], float]], ...] = (
     ("−1", lambda _: -1.0),

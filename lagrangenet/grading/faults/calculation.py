@@ -325,6 +325,9 @@ def _named(fn: t.Fn, args: list[Evaluate]) -> Evaluate:
             return function(first(point, k), **dict(zip(parameters, values, strict=False)))
 
         return activation
+    if fn.name in HALF_LOSSES:
+        half = HALF_LOSSES[fn.name]
+        return lambda point, k: half(point.arrays["Y", 0], args[0](point, k))
     if fn.name in LOSS_RULES:
         compare = _part(LOSS_RULES[fn.name], fn.order)
         return lambda point, k: compare(point.arrays["Y", 0], args[0](point, k))
@@ -352,6 +355,11 @@ def _diagonal(jacobian: Array) -> Array:
     return np.asarray(jacobian * np.eye(jacobian.shape[-1]))
 
 
+#: The two terms of the binary cross-entropy of logits.
+HALF_LOSSES: Mapping[str, Callable[[Array, Array], Array]] = {
+    "positive_half": lambda y, x: y * np.logaddexp(0, -x),
+    "negative_half": lambda y, x: (1 - y) * np.logaddexp(0, x),
+}
 #: Functions of the trees that NumPy has under no name.
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     ">": np.greater,
@@ -366,9 +374,14 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 CHOICES: Mapping[str, Callable[[Array], Any]] = {
     "first_sample": lambda a: a[:1],
     "last_sample": lambda a: a[-1:],
+    "without_first": lambda a: a[1:],
+    "without_last": lambda a: a[:-1],
+    "next_class": lambda a: np.roll(a, 1, axis=1),
+    "previous_class": lambda a: np.roll(a, -1, axis=1),
+    "other_order": lambda a: a.ravel(order="F").reshape(a.shape),
     "sum_of_samples": lambda a: a.sum(axis=0, keepdims=True),
     "mean_of_samples": lambda a: a.mean(axis=0, keepdims=True),
-    "sum_of_all": lambda a: np.broadcast_to(a.sum(), a.shape[1:]),
+    "sum_of_all": np.sum,
     "sum_of_components": lambda a: a.sum(axis=-1),
     "over_everything": _over_everything,
     "diagonal": _diagonal,

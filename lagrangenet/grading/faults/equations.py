@@ -40,7 +40,13 @@ TARGETS = {
     "R": "R",
     "step W": "W_new",
     "step b": "b_new",
+    "out x": "X_out",
+    "out λ": "lambda_out",
 }
+
+
+#: Labels of two equations that are wrong together; each is written on its own.
+TOGETHER = frozenset({"S5, S6", "step W, step b", "S1, S4", "J, S2", "J, S2, S4"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +142,8 @@ class Equations:
                 found.append(
                     Equation(condition.label, node, axes, condition.layers, None, coupled)
                 )
-        return (*found, *self._objective(False), *(self._steps() if self.updates else ()))
+        steps = self._steps() if self.updates else ()
+        return (*found, *self._objective(False), *steps, *self._handed_out())
 
     @cached_property
     def written_out(self) -> tuple[Equation, ...]:
@@ -184,6 +191,11 @@ class Equations:
             node = t.Total(axes, (t.Ref(axes, name, l.k),), (move,))
             yield Equation(f"step {name}", node, axes, "all")
 
+    def _handed_out(self) -> Iterator[Equation]:
+        """What is returned of states and multipliers: themselves."""
+        for label, name in (("out x", "X"), ("out λ", "lambda")):
+            yield Equation(label, t.Ref((l.i, l.p), name, l.k), (l.i, l.p), "all")
+
     def at(self, label: str, problem: Problem, k: int) -> list[Equation]:
         """The general equations with this label that hold at a layer of a network."""
         return [e for e in self.general if e.label == label and e.holds(problem, k)]
@@ -196,6 +208,7 @@ class Equations:
         for k in reversed(layers):
             labels += [("S2" if k == problem.depth else "S3", k), ("S4", k), ("S5", k), ("S6", k)]
         labels += [(f"step {name}", k) for k in layers for name in "Wb"]
+        labels += [(label, k) for k in layers for label in ("out x", "out λ")]
         return [(e, k) for label, k in labels for e in self.at(label, problem, k)]
 
     def place(self, equation: Equation) -> Place:
@@ -211,9 +224,13 @@ class Equations:
             return "J = (1/M) Σ_i ℓ(y_i, x_i^N)"
         if label == "R":
             return f"ρ Ω(W{t_layer(k)})"
+        if label.startswith("out"):
+            return f"{label[-1]}{t_layer(k)}"
         if label.startswith("step"):
             v = label[-1] + t_layer(k)
             return f"{v} ← {v} − η ∂L/∂{v}"
+        if label in TOGETHER:
+            return "; ".join(self.line(one, k) for one in label.split(", "))
         if label == "S2, S4":
             return self.lowering.from_fused("mu", self.lowering.fused, ("S2", "S4")).formula
         condition = self.derivation.condition(label, k)

@@ -42,7 +42,7 @@ def _product(node: t.Product, factors: tuple[Node, ...], divisors: tuple[Node, .
     return t.Product(node.axes, factors or (t.ONE,), divisors)
 
 
-@rule("factor twice", "A factor may already be contained in what you multiply it with.", cost=1.2)
+@rule("factor twice", "A factor may already be contained in what you multiply it with.", cost=1.1)
 def _factor_twice(node: Node, _: Place) -> Iterator[Change]:
     if not isinstance(node, t.Product):
         return
@@ -130,15 +130,15 @@ SCALES: tuple[tuple[tuple[Node, ...], tuple[Node, ...], str], ...] = (
 )
 
 
-@rule("constant factor", "A constant factor is off; follow it through the equations.", at="root")
+@rule(
+    "constant factor", "A constant factor is off; follow it through the equations.", at="root", cost=1.15
+)
 def _constant_factor(node: Node, _: Place) -> Iterator[Change]:
     for factors, divisors, words in SCALES:
         yield Change(_scaled(node, factors, divisors), (words,))
 
 
-@rule(
-    "mean over the components", "What does the mean run over?", at="root", cost=1.1
-)
+@rule("mean over the components", "What does the mean run over?", at="root", cost=1.1)
 def _components(node: Node, place: Place) -> Iterator[Change]:
     width = t.Number((), l.n(l.N))
     if place.label in {"J", "S2", "S4", ""}:
@@ -146,17 +146,19 @@ def _components(node: Node, place: Place) -> Iterator[Change]:
         yield Change(_scaled(node, (), (width,)), (words,))
 
 
-@rule("constant factor of the penalty", "Differentiate the penalty, with its constant.")
-def _penalty_factor(node: Node, _: Place) -> Iterator[Change]:
-    """As above for the term of ρ alone, where there are other terms."""
-    if not isinstance(node, t.Total):
+@rule("constant factor of a term", "Check the constants, one term at a time.", cost=1.05)
+def _term_factor(node: Node, _: Place) -> Iterator[Change]:
+    """As above for one of several terms: the penalty, or what comes from the data."""
+    if not isinstance(node, t.Total) or len(node.plus) + len(node.minus) < 2:
         return
-    for j, term in enumerate(node.plus):
-        if len(node.plus) + len(node.minus) > 1 and is_penalty(term):
-            for factors, divisors, words in SCALES:
-                changed = _scaled(term, factors, divisors)
-                plus = (*node.plus[:j], changed, *node.plus[j + 1 :])
-                yield Change(replace(node, plus=plus), ("the term ", term, " is ", words))
+    for name in ("plus", "minus"):
+        terms: tuple[Node, ...] = getattr(node, name)
+        for j, term in enumerate(terms):
+            if is_penalty(term) or isinstance(term, t.MatMul | t.Reduced):
+                for factors, divisors, words in SCALES:
+                    changed = (*terms[:j], _scaled(term, factors, divisors), *terms[j + 1 :])
+                    new = replace(node, **{name: changed})
+                    yield Change(new, ("the term ", term, " is ", words))
 
 
 def is_penalty(node: Node) -> bool:
@@ -164,7 +166,7 @@ def is_penalty(node: Node) -> bool:
     return isinstance(node, t.Product) and t.Number((), l.rho) in node.factors
 
 
-@rule("nothing computed", "Is this computed at all?", at="root", cost=1.4)
+@rule("nothing computed", "Is this computed at all?", at="root", cost=0.7)
 def _zero(node: Node, _: Place) -> Iterator[Change]:
     zero = t.Product(node.axes, (t.Number((), sp.S.Zero), node))
     yield Change(zero, ("it is zero",))

@@ -18,6 +18,13 @@ THROUGH_VALUE = {
 }
 
 
+#: One of the two terms of the binary cross-entropy, and what is said of it.
+HALVES = {
+    "positive_half": "only y log p is counted: (1 − y) log(1 − p) is missing",
+    "negative_half": "only (1 − y) log(1 − p) is counted: y log p is missing",
+}
+
+
 def _is_sigma(node: Node, order: int) -> bool:
     return isinstance(node, t.Call) and node.fn.name == "sigma" and node.fn.order == order
 
@@ -45,6 +52,13 @@ def _other_slope(node: Node, place: Place) -> Iterator[Change]:
             yield Change(changed, (changed, words, node, " belongs"))
 
 
+@rule("mask inverted", "Where is σ′ zero, and where is it one?", cost=1.2)
+def _complement(node: Node, _: Place) -> Iterator[Change]:
+    if isinstance(node, t.Call) and _is_sigma(node, 1) and not node.fn.coupled:
+        changed = t.Total(node.axes, (t.ONE,), (node,))
+        yield Change(changed, ("1 − ", node, " stands where ", node, " belongs"))
+
+
 @rule("factor too many", "Which derivative is contained in this difference already?", cost=1.1)
 def _extra_slope(node: Node, place: Place) -> Iterator[Change]:
     """δ = (x − y)/M of a pair of loss and activation, times σ′ once more."""
@@ -70,6 +84,15 @@ def _twice(node: Node, _: Place) -> Iterator[Change]:
         yield Change(changed, (node, " is applied twice"))
 
 
+@rule("function too many", "How many functions are applied one after the other?", cost=1.3)
+def _one_more(node: Node, place: Place) -> Iterator[Change]:
+    if isinstance(node, t.Call) and _is_sigma(node, 0):
+        for name in place.activations:
+            inner = t.Call(node.args[0].axes, Fn(name), node.args)
+            changed = replace(node, args=(inner,))
+            yield Change(changed, (f"{name} is applied before ", node))
+
+
 @rule("another function", "Which activation is declared?", cost=1.3)
 def _other_function(node: Node, place: Place) -> Iterator[Change]:
     if isinstance(node, t.Call) and _is_sigma(node, 0):
@@ -84,14 +107,27 @@ def _other_loss(node: Node, place: Place) -> Iterator[Change]:
             of = "the derivative of " if node.fn.order else ""
             changed = replace(node, fn=replace(node.fn, name=name, coupled=False))
             yield Change(changed, (f"{of}{name} stands where ", node, " belongs"))
+        for name, words in HALVES.items():
+            if node.fn.order == 0 and "binary_cross_entropy" in place.losses:
+                changed = replace(node, fn=replace(node.fn, name=name, coupled=False))
+                yield Change(changed, (words,))
 
 
-@rule("logarithm of another base", "Which logarithm is meant?", cost=1.2)
-def _other_base(node: Node, _: Place) -> Iterator[Change]:
-    if isinstance(node, t.Call) and node.fn.name in {"log", "logsumexp"}:
+@rule("labels shifted", "Do the classes count from 0 or from 1?", cost=1.2)
+def _shifted_labels(node: Node, _: Place) -> Iterator[Change]:
+    if isinstance(node, t.Ref) and node.name == "Y":
+        for name in ("next_class", "previous_class"):
+            changed = t.Call(node.axes, Fn(name), (node,))
+            yield Change(changed, ("the classes of ", node, " are shifted by one",))
+
+
+@rule("logarithm of another base", "Which logarithm is meant?", at="root", cost=1.2)
+def _other_base(node: Node, place: Place) -> Iterator[Change]:
+    logarithms = {"log", "logsumexp", "logaddexp"}
+    called = {n.fn.name for n in node.walk() if isinstance(n, t.Call)}
+    if place.label in {"J", ""} and called & logarithms:
         for base in (2, 10):
-            number = t.Number((), sp.log(base))
-            changed = t.Product(node.axes, (node,), (number,))
+            changed = t.Product(node.axes, (node,), (t.Number((), sp.log(base)),))
             yield Change(changed, (f"the logarithm has base {base}",))
 
 

@@ -7,8 +7,8 @@ the equations, with everything that depends on the wrong one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from lagrangenet.grading.faults.calculation import Absent, Compiled, Name, Point, compiled
@@ -48,7 +48,7 @@ SCOPES = (
 
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """One wrong equation.
+    """One wrong equation, or two that are wrong in the same way.
 
     Attributes
     ----------
@@ -58,11 +58,18 @@ class Hypothesis:
         What stands in its place.
     scope : Scope
         At which layers.
+    beside : tuple of (Equation, Compiled)
+        Other equations that are computed otherwise too: the second of two, or the way in which a
+        program computes the error at the output.
+    twin : Equation or None
+        The second equation, if two are wrong in the same way.
     """
 
     equation: Equation
     mutant: Mutant
     scope: Scope
+    beside: tuple[tuple[Equation, Compiled], ...] = ()
+    twin: Equation | None = None
 
     @cached_property
     def compiled(self) -> Compiled:
@@ -71,13 +78,15 @@ class Hypothesis:
 
     @property
     def label(self) -> str:
-        """Of the equation."""
-        return self.equation.label
+        """Of the equation, or of both."""
+        own = self.equation.label
+        return own if self.twin is None else f"{own}, {self.twin.label}"
 
-    @property
+    @cached_property
     def cost(self) -> float:
         """How far-fetched it is: the lower, the sooner it is named."""
-        return self.mutant.cost + self.scope.cost + (0.05 if self.equation.sigma else 0.0)
+        beside = 0.1 if self.twin else 0.02 if self.beside else 0.0
+        return self.mutant.cost + self.scope.cost + beside + (0.05 if self.equation.sigma else 0.0)
 
     @property
     def hint(self) -> str:
@@ -91,7 +100,11 @@ class Hypothesis:
 
     def changes(self, problem: Problem) -> dict[Name, Compiled]:
         """What is computed otherwise, by the array it gives."""
-        return {self.equation.target(k): self.compiled for k in self.layers(problem)}
+        found = {self.equation.target(k): self.compiled for k in self.layers(problem)}
+        for equation, function in self.beside:
+            reach = self.scope.layers(problem.depth)
+            found |= {equation.target(k): function for k in reach if equation.holds(problem, k)}
+        return found
 
     def said(self, problem: Problem) -> str:
         """What is wrong, with the number of the first layer concerned, if it is one."""
@@ -99,16 +112,79 @@ class Hypothesis:
         return said(self.mutant.words, layers[0] if len(layers) == 1 else None, problem.depth)
 
 
-def hypotheses(equations: Equations, depths: Iterable[int]) -> list[Hypothesis]:
-    """Every single fault of a family whose members have these depths, the likeliest first."""
-    sizes = sorted(set(depths))
-    found = []
+#: Labels of answers → the equations that nothing else shows.
+_ONLY = {"loss": ("J", "R"), "states": ("out x",), "multipliers": ("out λ",)}
+#: Equations that a student gets wrong together, by one wrong idea.
+TWINS = (
+    ("S5", "S6"),
+    ("step W", "step b"),
+    ("S1", "S4"),
+    ("J", "S2"),
+    ("J", "S2, S4"),
+)
+_ALIKE = {
+    "derivative of another function": "another function",
+}
+
+
+def hypotheses(
+    equations: Equations, depths: Iterable[int], kinds: Iterable[str] = tuple(_ONLY)
+) -> list[Hypothesis]:
+    """Every single fault of a family whose members have these depths, the likeliest first.
+
+    ``kinds`` are what is answered: faults that only an array shows that is not asked are left out.
+    """
+    sizes, answered = sorted(set(depths)), set(kinds)
+    hidden = {label for kind, own in _ONLY.items() if kind not in answered for label in own}
+    found: list[Hypothesis] = []
     for equation in (*equations.general, *equations.written_out):
+        if equation.label in hidden:
+            continue
         place = equations.place(equation)
         scopes = _distinct(equation, sizes)
         for mutant in mutants(equation.node, place):
             found += [Hypothesis(equation, mutant, scope) for scope in scopes]
+    found += list(_twins(found))
+    found += list(_through_the_difference(equations, found))
     return sorted(found, key=lambda hypothesis: hypothesis.cost)
+
+
+def _twins(found: list[Hypothesis]) -> Iterator[Hypothesis]:
+    """The same mistake in two equations at the same layers."""
+    by_idea: dict[tuple[str, str, str, str], Hypothesis] = {}
+    for one in found:
+        by_idea.setdefault((one.label, *_idea(one)), one)
+    for first, second in TWINS:
+        for one in found:
+            if one.label == first:
+                other = by_idea.get((second, *_idea(one)))
+                if other is not None and one.equation.coupled == other.equation.coupled:
+                    beside = ((other.equation, other.compiled),)
+                    yield Hypothesis(one.equation, one.mutant, one.scope, beside, other.equation)
+
+
+def _idea(one: Hypothesis) -> tuple[str, str, str]:
+    """What two mistakes have in common: the rule, the words up to the symbol, the layers."""
+    rule = _ALIKE.get(one.mutant.rule, one.mutant.rule)
+    words = one.mutant.description.replace("W", "b")
+    if rule in {"another function", "another loss"}:
+        words = words.removeprefix("the derivative of ").split(" stands")[0].rstrip("′")
+    if rule in {"labels shifted", "another penalty", "not all samples"}:
+        words = words.removeprefix("the derivative of ")
+    return rule, words, one.scope.name
+
+
+def _through_the_difference(
+    equations: Equations, found: list[Hypothesis]
+) -> Iterator[Hypothesis]:
+    """Faults of the output's activation in a program that takes x − y for the error behind it."""
+    fused = [e for e in equations.written_out if e.label == "S2, S4"]
+    for one in found:
+        if fused and one.label == "S1" and one.scope.name in OUTPUT_TOO:
+            yield replace(one, beside=((fused[0], fused[0].compiled),))
+
+
+OUTPUT_TOO = frozenset({"in all layers", "in the output layer", "in all layers but the first"})
 
 
 def _distinct(equation: Equation, depths: list[int]) -> list[Scope]:
@@ -123,10 +199,6 @@ def _distinct(equation: Equation, depths: list[int]) -> list[Scope]:
         if any(reach):
             shown.setdefault(tuple(reach), scope)
     return list(shown.values())
-
-
-class Crash(ArithmeticError):
-    """Shapes that do not fit: the program with this fault ends here."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ def _neighbour(node: Node, _: Place) -> Iterator[Change]:
             yield Change(other, (other, " stands where ", node, " belongs"))
 
 
-@rule("first or last layer", "Does this array follow the layer index?", cost=1.4)
+@rule("first or last layer", "Does this array follow the layer index?", cost=1.2)
 def _fixed_layer(node: Node, place: Place) -> Iterator[Change]:
     if not isinstance(node, t.Ref) or node.layer is None or not node.layer.has(l.k):
         return
@@ -50,9 +50,9 @@ def _argument(node: Node, _: Place) -> Iterator[Change]:
     if isinstance(node, t.Call) and node.fn.order and node.fn.name == "sigma":
         (inner, *rest) = node.args
         if isinstance(inner, t.Ref) and inner.name == "Z":
-            other = replace(inner, name="lambda")
-            changed = replace(node, args=(other, *rest))
-            yield Change(changed, ("σ′ is taken at ", other, " instead of ", inner))
+            error = t.Total(inner.axes, (), (replace(inner, name="lambda"),))
+            changed = replace(node, args=(error, *rest))
+            yield Change(changed, ("σ′ is taken at the error ", error, " instead of ", inner))
 
 
 @rule("weights in the backward pass", "Which weights does the error pass through?", cost=1.2)
@@ -92,10 +92,20 @@ def _order(node: Node, _: Place) -> Iterator[Change]:
         yield Change(changed, ("the factors of ", node, " are in the wrong order"))
 
 
+@rule("matrix missing", "Count the factors of this product.", cost=1.1)
+def _matrix_missing(node: Node, _: Place) -> Iterator[Change]:
+    if isinstance(node, t.MatMul):
+        for kept, gone in ((node.left, node.right), (node.right, node.left)):
+            other = gone.arg if isinstance(gone, t.Transposed) else gone
+            yield Change(replace(kept, axes=kept.axes), ("the factor ", other, " is missing"))
+
+
 @rule("transposed result", "Check the shape of the result.", at="root", cost=1.2)
 def _transposed_result(node: Node, place: Place) -> Iterator[Change]:
     if place.label == "S5":
         yield Change(t.Transposed(node.axes, node), ("the result is transposed",))
+        other = t.Call(node.axes, t.Fn("other_order"), (node,))
+        yield Change(other, ("the entries of the result are read in the wrong memory order",))
 
 
 @rule("elementwise product", "Is this a matrix product or a product entry by entry?", cost=1.3)

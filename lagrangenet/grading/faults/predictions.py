@@ -18,7 +18,7 @@ from lagrangenet.grading.faults.hypotheses import Hypothesis, Program, hypothese
 
 Array = NDArray[Any]
 #: The array of the equations that a block holds.
-_ARRAYS = {"states": "X", "multipliers": "lambda"}
+_ARRAYS = {"states": "X_out", "multipliers": "lambda_out"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class Predictions:
         depths = [probe.problem.depth for probe in self.probes]
         right, states = self.right
         found = []
-        for hypothesis in hypotheses(self.equations, depths):
+        for hypothesis in hypotheses(self.equations, depths, self.kinds):
             row = self.of(hypothesis)
             same = np.isclose(row[0], right, rtol=1e-9, atol=1e-12) | (row[0] == right)
             if not same.all() or (row[1] != states).any():

@@ -14,6 +14,8 @@ from lagrangenet.symbolic.tensor import Fn, Node
 PICKED = {
     "first_sample": "only the first sample counts",
     "last_sample": "only the last sample counts: it overwrites the others instead of being added",
+    "without_first": "the first sample does not count",
+    "without_last": "the last sample does not count",
 }
 
 

@@ -63,7 +63,14 @@ class Given:
         there = (states == PRESENT) & (self.states == PRESENT)
         other = (states != PRESENT) & (self.states != PRESENT)
         other &= (states == self.states) | (states == ABSENT) | (self.states == ABSENT)
-        return np.asarray((there & equal) | other)
+        crashed = self._of_same_probe((states == ABSENT).astype(float)) & (self.states == ABSENT)
+        return np.asarray((there & equal) | other | crashed)
+
+    def _of_same_probe(self, marks: Array) -> NDArray[np.bool_]:
+        """For every block whether any block of its probe is marked: one call, one crash."""
+        numbers = np.array([block.probe for block in self.sheet.blocks])
+        starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])
+        return np.asarray(np.maximum.reduceat(marks, starts, axis=-1)[..., numbers] > 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +112,20 @@ class Search:
             h for h, row in zip(self.predictions.hypotheses, self.blocks, strict=True) if row.all()
         ]
         if singles:
-            return Explanation((singles[0],), tuple(_differing(singles)))
+            best = self._narrowest(singles)
+            return Explanation((best,), tuple(_differing(best, singles)))
         for first, second, changes in self._pairs():
             if time.perf_counter() > self.deadline:
                 return None
             if self._fits_at(self.shown, changes[self.shown]) and self._fits(changes):
                 return Explanation((first, second))
         return None
+
+    def _narrowest(self, singles: list[Hypothesis]) -> Hypothesis:
+        """The likeliest; of one change at different layers, that of the fewest layers."""
+        deepest = max((p.problem for p in self.predictions.probes), key=lambda p: p.depth)
+        same = [h for h in singles if h.mutant is singles[0].mutant]
+        return min(same, key=lambda h: (len(h.layers(deepest)), h.cost))
 
     @cached_property
     def blocks(self) -> NDArray[np.bool_]:
@@ -155,7 +169,7 @@ class Search:
         """One hypothesis of those that give the same numbers."""
         vectors, states = self.predictions.numbers
         scale = np.maximum(np.abs(self.predictions.right[0]), 1e-3)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(all="ignore"):
             rounded = np.round(vectors / scale, 7) + 0.0
         seen: dict[bytes, int] = {}
         for j, row in enumerate(rounded):
@@ -233,6 +247,8 @@ class Search:
         for b in self._of_probe[j]:
             block = given.sheet.blocks[b]
             value = found.get(block.key)
+            if given.states[b] == ABSENT and len(found) < len(self._of_probe[j]):
+                continue
             there = value is not None and np.shape(value) == block.shape
             if there != (given.states[b] == PRESENT):
                 return False
@@ -245,13 +261,13 @@ class Search:
         return True
 
 
-def _differing(singles: Iterable[Hypothesis]) -> list[Hypothesis]:
+def _differing(best: Hypothesis, singles: Iterable[Hypothesis]) -> list[Hypothesis]:
     """Other explanations that are told apart by rule or equation, a few of them."""
     found: list[Hypothesis] = []
-    seen: set[tuple[str, str]] = set()
+    seen = {(best.label, best.mutant.rule)}
     for hypothesis in singles:
         mark = (hypothesis.label, hypothesis.mutant.rule)
         if mark not in seen:
             seen.add(mark)
             found.append(hypothesis)
-    return found[1 : 1 + NAMED]
+    return found[:NAMED]
