@@ -84,7 +84,7 @@ class Convention:
 
     @property
     def data(self) -> Scale:
-        """a M: the student's data term by that of the derivation."""
+        """A M: the student's data term by that of the derivation."""
         return UNIT if self.objective == "mean" else Scale(1, 1)
 
     @property
@@ -96,20 +96,21 @@ class Convention:
         """The student's variable by that of the derivation."""
         return self.multipliers if FAMILIES[variable] == "multipliers" else self.errors
 
-    def words(self) -> list[str]:
-        """What differs from the derivation's own, for the note beside a right answer."""
+    def words(self, used: set[str]) -> list[str]:
+        """What differs from the derivation's own, of what is used, for the note beside an answer."""
         found = []
-        if self.objective == "sum":
+        multipliers, errors = "multipliers" in used, "errors" in used
+        if self.objective == "sum" and (multipliers or "objective" in used):
             found.append("the objective is the sum over the samples, not their mean")
-        if self.objective == "sample":
+        if self.objective == "sample" and (multipliers or "objective" in used):
             found.append("the formulas are those of one sample")
-        if self.constraint.sign < 0:
+        if multipliers and self.constraint.sign < 0:
             found.append("the multipliers have the opposite sign (L = J − Σ λ c)")
-        if self.constraint.samples:
+        if multipliers and self.constraint.samples:
             found.append("1/M stands before the constraints too, so λ is without it")
-        if self.errors.sign < 0:
+        if errors and self.errors.sign < 0:
             found.append("Δ and δ have the opposite sign")
-        if self.errors.samples:
+        if errors and self.errors.samples:
             found.append("Δ and δ contain 1/M")
         return found
 
@@ -211,10 +212,12 @@ def _gradient(condition: Condition, convention: Convention, slope: str) -> Condi
 
 
 @cache
-def lagrangian_parts(convention: Convention, biases: bool) -> tuple[sp.Expr, ...]:
+def lagrangian_parts(
+    convention: Convention, biases: bool, kinds: tuple[sp.Symbol, ...] = (l.COUPLED,)
+) -> tuple[sp.Expr, ...]:
     """The summands of the student's L: data term, penalty, each family of constraints."""
     splitting: Splitting = "activation" if convention.splitting == "activation" else "preactivation"
-    stated = Lagrangian(splitting, (l.COUPLED,), biases)
+    stated = Lagrangian(splitting, kinds, biases)
     objective = sp.Add.make_args(stated.objective)
     data = [part * convention.data.expr for part in objective if not part.has(l.rho)]
     share = 1 / l.M if convention.penalty_over_samples else sp.S.One
@@ -240,8 +243,9 @@ def _of_one_sample(part: sp.Expr) -> sp.Expr:
     return changed * l.M / l.M
 
 
-def lagrangian_tree(convention: Convention, biases: bool) -> Node:
+def lagrangian_tree(convention: Convention, biases: bool, penalized: bool = True) -> Node:
     """L as array operations, with vectors of one sample."""
     bound = sp.symbols("k' i'", integer=True, positive=True)
-    parts = [contract(p, (), (*bound, l.i)) for p in lagrangian_parts(convention, biases)]
+    summands = [p for p in lagrangian_parts(convention, biases) if penalized or not p.has(l.rho)]
+    parts = [contract(p, (), (*bound, l.i)) for p in summands]
     return total(parts, ())

@@ -18,7 +18,7 @@ from lagrangenet.functions import base as f
 from lagrangenet.grading.formulas.indexed import (
     LAST,
     Add,
-    Layer,
+    Fun,
     Mul,
     Num,
     Pow,
@@ -117,4 +117,6 @@ def _tree(expr: sp.Expr, names: dict[sp.Expr, Tree]) -> Tree:
         return Mul(tuple(_tree(arg, names) for arg in expr.args))
     if expr.is_Pow and expr.exp.is_Integer and abs(int(expr.exp)) <= 4:
         return Pow(_tree(expr.base, names), int(expr.exp))
+    if isinstance(expr, sp.log | sp.exp):
+        return Fun(type(expr).__name__, None, 0, _tree(expr.args[0], names))
     raise _Opaque

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lagrangenet.grading.formulas.indexed import K, LAST, Layer
+from lagrangenet.grading.formulas.indexed import LAST, K, Layer
 from lagrangenet.grading.formulas.tokens import GREEK
 from lagrangenet.grading.formulas.tree import Bars, Binder, Chain, Mark, Name, Script, SumOver
 from lagrangenet.symbolic.notation import Notation
@@ -67,12 +67,15 @@ class Vocabulary:
     notation : Notation
     roles : mapping
         Name → meaning.
+    own : frozenset of str
+        The names that the notation itself gives.
     layers, depths : frozenset of str
         Letters for k, and for N.
     """
 
     notation: Notation
     roles: Mapping[str, Meaning] = field(repr=False)
+    own: frozenset[str] = field(repr=False)
     layers: frozenset[str]
     depths: frozenset[str]
 
@@ -122,6 +125,7 @@ def _vocabulary(notation: Notation) -> Vocabulary:
             continue
         for name in (spelled(text), _latex(latex)):
             roles.setdefault(name, Meaning(role))
+    own = frozenset(roles)
     depth, layer = spelled(given["N"][0]), spelled(given["k"][0])
     depths = {depth} | ({"N", "L", "out"} - {layer})
     layers = {layer} | ({"k", "l", "t"} - depths)
@@ -137,7 +141,7 @@ def _vocabulary(notation: Notation) -> Vocabulary:
     for role in ("X", "Z", "lambda", "Y"):
         capital = spelled(given[role][0])
         roles.setdefault(capital[:1].upper() + capital[1:], Meaning(role, capital=True))
-    return Vocabulary(notation, roles, frozenset(layers), frozenset(depths))
+    return Vocabulary(notation, roles, own, frozenset(layers), frozenset(depths))
 
 
 def spelled(text: str) -> str:

@@ -196,6 +196,10 @@ class _Expansion:
             names = dict(zip(("i", "q", "p"), ref.at, strict=True))
         if rule is not None:
             return self.expand(_placed(rule, names))
+        if ref.name == "jac" and ref.layer is not None and ref.layer.base == "k":
+            i, q, p = ref.at
+            slope = Fun("sigma", ref.layer, 1, Ref("Z", ref.layer, (i, p)))
+            return self.expand(Mul((slope, Ref("kron", None, (q, p)))))
         return [_term(Fraction(1), {(ref.name, 0, ref.layer, ref.at, None): 1}, {})]
 
     def function(self, fun: Fun) -> list[Term]:

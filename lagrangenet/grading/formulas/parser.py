@@ -43,8 +43,33 @@ _PRODUCTS = {"*", "·", "⊙", "@", "/"}
 _GOES_ON = _EQUAL | _PRODUCTS | {"+", "-", ","}
 #: Functions that are called; every other name before a bracket is a factor.
 CALLED = frozenset(
-    "exp log ln tanh diag softmax sigmoid sigm relu step max sigma ell Omega omega f g phi A "
-    "loss L l C J sqrt".split()
+    [
+        "exp",
+        "log",
+        "ln",
+        "tanh",
+        "diag",
+        "softmax",
+        "sigmoid",
+        "sigm",
+        "relu",
+        "step",
+        "max",
+        "sigma",
+        "ell",
+        "Omega",
+        "omega",
+        "f",
+        "g",
+        "phi",
+        "A",
+        "loss",
+        "L",
+        "l",
+        "C",
+        "J",
+        "sqrt",
+    ]
 )
 _CONDITIONS = {"for", "where", "with", "if", "all", "and"}
 

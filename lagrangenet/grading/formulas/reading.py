@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from lagrangenet.grading.formulas.indexed import (
-    K,
     LAST,
     SAMPLES,
     Add,
     Fun,
+    K,
     Layer,
     Mul,
     Num,

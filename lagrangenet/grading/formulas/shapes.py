@@ -262,7 +262,7 @@ class Shapes:
         return self.contract(left.turned(), right)
 
     def entrywise(self, a: Value, b: Value, at: int) -> Value:
-        """a ⊙ b; a column beside a matrix scales its rows, a row its columns."""
+        """A ⊙ b; a column beside a matrix scales its rows, a row its columns."""
         if self.alike(a, b):
             moved = self.named(b, dict(zip(b.axes, a.axes, strict=True)))
             return Value(Mul((a.tree, moved.tree)), a.rows, a.columns)

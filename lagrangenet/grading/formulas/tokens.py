@@ -20,10 +20,41 @@ GREEK = {
     character: name
     for character, name in zip(
         "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
-        (
-            "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma "
-            "tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
-        ).split(),
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "pi",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+            "Gamma",
+            "Delta",
+            "Theta",
+            "Lambda",
+            "Xi",
+            "Pi",
+            "Sigma",
+            "Phi",
+            "Psi",
+            "Omega",
+        ],
         strict=True,
     )
 } | {"ϕ": "phi", "ϵ": "epsilon", "ℓ": "ell", "ℒ": "calL", "𝟏": "one", "𝟙": "one", "ϖ": "varpi"}
@@ -52,18 +83,61 @@ _COMMANDS = {
     "le": "<=", "leq": "<=", "ge": ">=", "geq": ">=", "colon": ":", "\\": ";", "newline": ";",
 }  # fmt: skip
 _SKIPPED = set(
-    ", ; ! : > quad qquad left right middle big Big bigl bigr Bigl Bigr bigg biggl biggr displaystyle "
-    "limits nolimits nonumber notag hfill textstyle".split()
+    [
+        ",",
+        ";",
+        "!",
+        ":",
+        ">",
+        "quad",
+        "qquad",
+        "left",
+        "right",
+        "middle",
+        "big",
+        "Big",
+        "bigl",
+        "bigr",
+        "Bigl",
+        "Bigr",
+        "bigg",
+        "biggl",
+        "biggr",
+        "displaystyle",
+        "limits",
+        "nolimits",
+        "nonumber",
+        "notag",
+        "hfill",
+        "textstyle",
+    ]
 ) | {" ", "\n"}
 #: Commands that only change how their argument looks.
 _FONTS = set(
-    "mathbf mathrm mathsf mathit mathcal mathbb boldsymbol bm operatorname text textbf textrm vec "
-    "mathop underline".split()
+    [
+        "mathbf",
+        "mathrm",
+        "mathsf",
+        "mathit",
+        "mathcal",
+        "mathbb",
+        "boldsymbol",
+        "bm",
+        "operatorname",
+        "text",
+        "textbf",
+        "textrm",
+        "vec",
+        "mathop",
+        "underline",
+    ]
 )
 _LETTERS = set(GREEK.values()) | {"ell"}
 #: Words of plain text that are signs.
 _SPELLED = {"sum": "sum", "partial": "∂", "nabla": "∇", "odot": "⊙", "circ": "⊙"}
-_WORDS = set("exp log ln tanh max min diag softmax sigmoid relu sigm".split())
+_WORDS = set(
+    ["exp", "log", "ln", "tanh", "max", "min", "diag", "softmax", "sigmoid", "relu", "sigm"]
+)
 
 
 @dataclass(frozen=True)
