@@ -57,9 +57,10 @@ class Step:
         """Names that the line assigns."""
         return tuple(_assigned(self.target)) if self.target else ()
 
-    def plan(self) -> Node:
+    def plan(self) -> dict[str, Any]:
         """The line as the child process reads it."""
-        return [self.target, self.value, self.line]
+        names = {"reads": list(self.reads), "writes": list(self.writes)}
+        return {"target": self.target, "value": self.value, "line": self.line, **names}
 
 
 def parse_calls(text: object) -> tuple[Step, ...]:
