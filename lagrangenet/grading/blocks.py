@@ -123,8 +123,9 @@ class Sheet:
 
 def shape_code(shape: tuple[int, ...]) -> float:
     """A number for a wrong shape, so that equal wrong shapes are found equal."""
-    code = float(len(shape) + 1)
-    for length in shape:
+    long = [length for length in shape if length != 1]  # a column is a vector with another name
+    code = float(len(long) + 1)
+    for length in long:
         code = 1000.0 * code + length
     return code
 

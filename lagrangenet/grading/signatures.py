@@ -113,10 +113,10 @@ def _not_finite(pair: Pair) -> bool:
 
 
 def _near(pair: Pair) -> bool:
+    if pair.found.shape != pair.expected.shape:
+        return False
     error = np.abs(pair.found - pair.expected).max()
-    return pair.found.shape == pair.expected.shape and bool(
-        error <= 1e-3 * np.abs(pair.expected).max()
-    )
+    return bool(error <= 1e-3 * np.abs(pair.expected).max())
 
 
 def _equal(one: Array, two: Array) -> bool:

@@ -166,7 +166,7 @@ def is_penalty(node: Node) -> bool:
     return isinstance(node, t.Product) and t.Number((), l.rho) in node.factors
 
 
-@rule("nothing computed", "Is this computed at all?", at="root", cost=0.7)
+@rule("nothing computed", "Is this computed at all?", at="root", cost=1.01)
 def _zero(node: Node, _: Place) -> Iterator[Change]:
     zero = t.Product(node.axes, (t.Number((), sp.S.Zero), node))
     yield Change(zero, ("it is zero",))
