@@ -10,6 +10,7 @@ with the words that a student can use.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def described(value: Any) -> str:
         return value.what
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
-    return {dict: "a dictionary", list: "a list"}.get(type(value), "None")
+    return "a dictionary" if isinstance(value, dict) else "None" if value is None else "a list"
 
 
 def items(value: Any, name: str) -> list[Any]:
@@ -208,7 +209,7 @@ def _key(value: Any, key: str, name: str) -> Any:
 
 def _cut(layout: Layout, value: Any, widths: Sequence[int], name: str) -> list[list[Any]]:
     """One vector as the arrays of each layer, in the submission's own layout."""
-    zeros = [(np.zeros((n, m)), np.zeros(n)) for m, n in zip(widths, widths[1:], strict=False)]
+    zeros = [(np.zeros((n, m)), np.zeros(n)) for m, n in pairwise(widths)]
     shapes = [[block.shape for block in blocks(layout, W, b)] for W, b in zeros]
     flat = array(value, name)
     size = sum(int(np.prod(shape)) for row in shapes for shape in row)

@@ -121,7 +121,7 @@ def _formulas(assignment: Assignment, submission: Submission) -> list[Part]:
         return []
     from lagrangenet.grading.formulas import judge_formulas
 
-    return judge_formulas(assignment, submission.formulas)
+    return list(judge_formulas(assignment, submission.formulas))
 
 
 def _in_order(assignment: Assignment, code: list[Part], formulas: list[Part]) -> Iterator[Part]:

@@ -54,9 +54,7 @@ def _enclose(config: dict[str, Any], entered: bool) -> list[str]:
             os.chdir(work)
             os.environ.update(HOME=work, TMPDIR=work)
     if sys.platform == "linux":
-        if os.geteuid() == 0 and not layers:
-            os.chown(work, namespaces.NOBODY, namespaces.NOBODY)
-        layers += namespaces.leave_users([*roots[:1], *config["packages"].values()])
+        layers += namespaces.leave_users([*roots[:1], *config["packages"].values()], work)
         _or_not(_no_privileges)
     limits.apply_processes(config["limits"]["processes"], entered)
     if "landlock" in config["use"]:

@@ -46,20 +46,27 @@ def enter() -> list[str]:
     return ["user namespace", "process namespace", "network namespace"]
 
 
-def leave_users(needed: Sequence[str]) -> list[str]:
-    """As root: become nobody, if that user can read what is needed, and leave the machine's users."""
+def leave_users(needed: Sequence[str], work: str) -> list[str]:
+    """As root: become nobody, if that user can read what is needed, and leave the machine's users.
+
+    The working folder is given to nobody where it is not in memory already.
+    """
     if os.geteuid() != 0:
         return []
-    os.setegid(NOBODY)
-    os.seteuid(NOBODY)
-    enough = all(os.access(path, os.R_OK, effective_ids=True) for path in needed)
-    os.seteuid(0)
-    os.setegid(0)
-    if not enough:
+    try:
+        os.setegid(NOBODY)
+        os.seteuid(NOBODY)
+        enough = all(os.access(path, os.R_OK, effective_ids=True) for path in needed)
+        os.seteuid(0)
+        os.setegid(0)
+        if not enough:
+            return []
+        os.chown(work, NOBODY, NOBODY)
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+    except OSError:  # root of a namespace that has no nobody
         return []
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
     try:
         unshare(_NEWUSER)
     except (OSError, AttributeError):

@@ -83,7 +83,7 @@ class Finder:
 def prepare(config: dict[str, Any]) -> None:
     """Import NumPy while everything can still be read."""
     global _np  # noqa: PLW0603  # the child has one NumPy, and the submission may not choose it
-    sys.meta_path.append(Finder(config))  # type: ignore[arg-type]  # a finder without invalidation
+    sys.meta_path.append(Finder(config))
     import numpy as np
 
     _np = np
@@ -280,7 +280,7 @@ def _same(one: Any, other: Any) -> bool:
     if isinstance(other, list | tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(other, _np.ndarray):
-        return one.shape == other.shape and one.tobytes() == other.tobytes()
+        return bool(one.shape == other.shape and one.tobytes() == other.tobytes())
     return bool(one == other)
 
 

@@ -1,0 +1,145 @@
+"""Hostile submissions: none passes, none outlives its time, none leaves a process or a file."""
+
+import os
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lagrangenet
+from lagrangenet.grading import Assignment
+from lagrangenet.grading.containment import enough, layers_to_use
+from lagrangenet.grading.grade import grade
+from lagrangenet.grading.submission import Submission
+from tests.grading.attacks import BREAKOUTS, ENDLESS, FORGERIES, NOISES, REACHES, RIGHT
+
+ASSIGNMENT = """
+name = "Two layers"
+[network]
+widths = ["any", "any", "any"]
+activation = "tanh"
+loss = "squared_error"
+[submission]
+calls = "loss, grads = solve(theta, X, Y)"
+[limits]
+seconds = {seconds}
+memory_mb = 1024
+"""
+SECONDS = 2.0
+contained = pytest.mark.skipif(
+    not enough(layers_to_use()[1]),
+    reason=f"this machine isolates with {', '.join(layers_to_use()[1]) or 'nothing'} alone",
+)
+
+
+@pytest.fixture(autouse=True)
+def room(tmp_path, monkeypatch):
+    """A temporary folder of the test's own, by which what is left is found."""
+    place = tmp_path / "room"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    monkeypatch.setenv("LAGRANGENET_SECRET", "42")
+    yield place
+    assert not left(place), "processes were left"
+    assert not list(place.iterdir()), "files were left"
+
+
+def left(place):
+    """Processes whose environment names the folder, after a moment in which the kernel tidies up."""
+    for _ in range(40):
+        found = [name for name in os.listdir("/proc") if name.isdigit() and mentions(name, place)]
+        if not found:
+            break
+        time.sleep(0.05)
+    return found
+
+
+def mentions(process, place):
+    try:
+        return os.fsencode(place) in Path("/proc", process, "environ").read_bytes()
+    except OSError:
+        return False
+
+
+def graded(attack, seconds=SECONDS, honest=RIGHT):
+    """The grade, and how long it took."""
+    assignment = Assignment.from_toml(ASSIGNMENT.format(seconds=seconds))
+    start = time.monotonic()
+    found = grade(assignment, Submission.of_source(honest + attack), seed=5, untrusted=True)
+    return found, time.monotonic() - start
+
+
+@contained
+def test_the_honest_answer_passes():
+    found, _ = graded("")
+    assert [part.verdict for part in found.parts] == ["right", "right"]
+    assert found.status == 0
+
+
+@contained
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_never_ends_is_ended(name):
+    found, seconds = graded(ENDLESS[name], seconds=1.0)
+    assert {part.verdict for part in found.parts} == {"not_gradable"}
+    assert found.status == 2
+    assert found.score == 0
+    assert seconds < 1.0 + 5.0
+
+
+@contained
+@pytest.mark.parametrize("name", BREAKOUTS)
+def test_limits_hold(name):
+    found, seconds = graded(BREAKOUTS[name])
+    assert all(part.verdict != "right" for part in found.parts)
+    assert found.score == 0
+    assert seconds < SECONDS + 5.0
+    assert len(found.to_json()) < 40_000
+
+
+@contained
+@pytest.mark.parametrize("name", REACHES)
+def test_nothing_outside_is_reached(name, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("42")
+    (outside / "secret").chmod(0o644)
+    outside.chmod(0o777)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        facts = {
+            "outside": outside,
+            "port": server.getsockname()[1],
+            "grader": os.getpid(),
+            "package": Path(lagrangenet.__file__).parents[1],
+            "site": Path(np.__file__).parents[1],
+        }
+        found, _ = graded(REACHES[name].format(**facts))
+        server.settimeout(0.0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert all(part.verdict != "right" for part in found.parts)
+    assert [file.name for file in outside.iterdir()] == ["secret"]
+    assert not Path("/tmp/lagrangenet-attack").exists()
+    assert not Path("/dev/shm/lagrangenet-attack").exists()
+
+
+@contained
+@pytest.mark.parametrize("name", FORGERIES)
+def test_no_forgery_passes(name):
+    found, seconds = graded(FORGERIES[name])
+    assert all(part.verdict != "right" for part in found.parts if part.name == "gradient")
+    assert found.status in {1, 2}
+    assert found.score < found.max_score
+    assert seconds < SECONDS + 5.0
+
+
+@contained
+@pytest.mark.parametrize("name", NOISES)
+def test_noise_neither_hangs_nor_stays(name):
+    found, seconds = graded(NOISES[name])
+    assert found.status == 0
+    assert seconds < SECONDS + 5.0
+    assert len(found.to_json()) < 10_000
