@@ -177,6 +177,9 @@ def candidates(task: Task, convention: Convention, stated: Statement) -> list[Ex
             solved = condition.unknown
             if solved is None or str(solved.base.label) != unknown:
                 continue
+            coupled = (output or stated.below) and len(task.functions.kinds) > 1
+            if condition.kind is not None and (condition.kind == l.COUPLED) != coupled:
+                continue
             labels = {"output": output, "hidden": not output, "all": True}
             if labels[condition.layers] and not (output and condition.label == "S3"):
                 found.append(_made(task, convention, condition, variable, splitting, stated))
@@ -241,7 +244,8 @@ def _made(
 ) -> Expected:
     step = stated.slope == "step"
     key = (task, convention, variable, splitting, condition.label, condition.kind, condition.layers)
-    key = (*key, stated.slope, stated.layer.base, stated.unknown)  # type: ignore[assignment]
+    below = stated.below and condition.kind == l.COUPLED
+    key = (*key, stated.slope, stated.layer.base, stated.unknown, below)  # type: ignore[assignment]
     if key in _KNOWN:
         return _KNOWN[key]
     if task.functions.penalty is None and condition.unknown is None:
@@ -252,8 +256,11 @@ def _made(
     layers = condition.layers
     if stated.layer == LAST and layers == "all":
         expr = expr.xreplace({l.k: l.N})
-        condition = _at_last(condition)
+        condition = _placed_at(condition, l.N)
         layers = "output"
+    if below:
+        condition, layers = _placed_at(condition, l.N - 1), "below"
+        expr = expr.xreplace({l.k: l.N - 1})
     indices = condition.wrt.indices[1:]
     if step:
         expr = condition.wrt - l.eta * expr
@@ -276,10 +283,10 @@ def _made(
     return _kept(key, made)
 
 
-def _at_last(condition: Condition) -> Condition:
-    """A condition for k at the output layer."""
+def _placed_at(condition: Condition, layer: sp.Expr) -> Condition:
+    """A condition for k at the output layer, or the one below."""
     values = {
-        name: value.xreplace({l.k: l.N})
+        name: value.xreplace({l.k: layer})
         for name in ("wrt", "residual", "unknown", "solution", "kind_of")
         if (value := getattr(condition, name)) is not None
     }

@@ -358,7 +358,8 @@ class _Converter:
             offset = expr - symbol
             if not offset.is_Integer:
                 raise Unreadable(f"layer {expr}")
-            return Layer(bound.get(symbol.name, symbol.name), int(offset))
+            base = bound.get(symbol.name, symbol.name.rstrip("'"))
+            return Layer(base, int(offset))
         return Layer("", int(expr))
 
     def scalar(self, value: sp.Expr, bound: Mapping[str, str]) -> Tree:

@@ -386,6 +386,7 @@ def _summed_up(
 def _used(judged: list[Judged]) -> set[str]:
     """The families of variables in some lines."""
     variables = {v for one in judged if one.expected for v in one.expected.variables}
+    variables |= {one.stated.unknown for one in judged} & set(FAMILIES)
     if any(one.label == "L" for one in judged):
         variables |= {"lambda", "L"}
     if any(one.stated.unknown in {"W", "b"} for one in judged):

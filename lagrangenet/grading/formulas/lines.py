@@ -290,11 +290,13 @@ def _compared(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
         else candidates(setting.task, setting.convention, stated)
     )
     first: Attempt | None = None
+    if stated.below and options and options[0].layers == "below":
+        stated, raw = _at_the_end(stated), _at_the_end(raw)
     for expected in options:
         tree = _in_variables(stated.tree, expected, setting)
         form = _form(tree, expected)
         right = not stated.troubles and form is not None and form == expected.normal
-        literal = raw is not stated and _form(_in_variables(raw.tree, expected, setting), expected)
+        literal = raw.troubles and _form(_in_variables(raw.tree, expected, setting), expected)
         own = replace(stated, tree=tree)
         attempt = Attempt(own, expected, form, right, (literal,) if literal else ())
         if right:
@@ -303,6 +305,17 @@ def _compared(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
     if first is None:
         raise DerivationError(f"there is no equation for {stated.unknown} at layer {stated.layer}")
     return first
+
+
+def _at_the_end(stated: Statement) -> Statement:
+    """A statement about layer k as one about layer N−1."""
+
+    def change(one: Tree) -> Tree:
+        if isinstance(one, Ref | Fun) and one.layer is not None and one.layer.base == "k":
+            return replace(one, layer=Layer("N", one.layer.offset - 1))
+        return one
+
+    return replace(stated, tree=changed(stated.tree, change))
 
 
 def _form(tree: Tree, expected: Expected) -> Normal | None:
@@ -454,6 +467,8 @@ def _layers(expected: Expected, depth: int, task: Task) -> list[int]:
     """The layers at which an equation is evaluated: those of the hidden activation."""
     if expected.label == "L" or expected.layers == "output":
         return [depth]
+    if expected.layers == "below":
+        return [depth - 1]
     alike = task.functions.hidden == task.functions.output
     last = depth - (expected.layers == "hidden") - (not alike)
     return list(range(1, last + 1))

@@ -40,7 +40,6 @@ CAPITALS: Mapping[str, str] = {
     "Y": "Y",
     "Lambda": "lambda",
     "H": "X",
-    "D": "delta",
 }
 #: Functions that are called by their own names.
 FUNCTIONS: Mapping[str, str] = {
@@ -178,6 +177,7 @@ class Scripts:
     letters: tuple[str, ...]
     sample: str = ""
     below: Layer | None = None
+    extra: tuple[Script, ...] = ()
 
 
 def scripts(name: Name, role: str, words: Vocabulary, bound: Mapping[str, str]) -> Scripts:
@@ -186,6 +186,7 @@ def scripts(name: Name, role: str, words: Vocabulary, bound: Mapping[str, str]) 
     below: Layer | None = None
     sample = ""
     letters: list[str] = []
+    extra: list[Script] = []
     for one in name.sups:
         known = words.is_layer(one) or one.symbol in bound
         if (
@@ -194,8 +195,10 @@ def scripts(name: Name, role: str, words: Vocabulary, bound: Mapping[str, str]) 
             and not (one.symbol == "T" and words.notation.place == "subscript")
         ):
             layer = words.layer(one, bound)
-        elif one.symbol.isalpha() and not one.offset:
-            sample = sample or one.symbol
+        elif one.symbol.isalpha() and not one.offset and not sample:
+            sample = one.symbol
+        else:
+            extra.append(one)
     for one in name.subs:
         layered = words.is_layer(one) or one.symbol in bound
         if layered and layer is None and role != "Y":
@@ -207,11 +210,13 @@ def scripts(name: Name, role: str, words: Vocabulary, bound: Mapping[str, str]) 
             and (one.offset or one.grouped or name_pairs(name, words))
         ):
             below = words.layer(one, bound)
+        elif one.offset or not one.symbol.isalpha():
+            extra.append(one)
         else:
             letters.append(one.symbol)
     if role in {"W", "b"} and layer is not None and words.notation.parameters:
         layer = layer + -words.notation.parameters
-    return Scripts(layer, tuple(letters), sample, below)
+    return Scripts(layer, tuple(letters), sample, below, tuple(extra))
 
 
 def name_pairs(name: Name, words: Vocabulary) -> bool:
@@ -272,6 +277,9 @@ def letters_of(line: Mark, words: Vocabulary) -> Letters:
     for letter in singles:
         guess = "sample" if letter in sampled and not weights else "component"
         kinds.setdefault(letter, guess)
+    for mark in line.walk():
+        for binder in mark.binders if isinstance(mark, SumOver) else ():
+            kinds.setdefault(binder.symbol, "sample" if binder.symbol in sampled else "component")
     return Letters(kinds)
 
 

@@ -42,35 +42,11 @@ _EQUAL = {"=", "<-", ":=", "+=", "-="}
 _PRODUCTS = {"*", "·", "⊙", "@", "/"}
 _GOES_ON = _EQUAL | _PRODUCTS | {"+", "-", ","}
 #: Functions that are called; every other name before a bracket is a factor.
-CALLED = frozenset(
-    [
-        "exp",
-        "log",
-        "ln",
-        "tanh",
-        "diag",
-        "softmax",
-        "sigmoid",
-        "sigm",
-        "relu",
-        "step",
-        "max",
-        "sigma",
-        "ell",
-        "Omega",
-        "omega",
-        "f",
-        "g",
-        "phi",
-        "A",
-        "loss",
-        "L",
-        "l",
-        "C",
-        "J",
-        "sqrt",
-    ]
-)
+CALLED = frozenset({
+    "exp", "log", "ln", "tanh", "diag", "softmax", "sigmoid", "sigm", "relu", "ReLU", "step",
+    "transpose", "sqrt", "sigma", "ell", "Omega", "omega", "f", "g", "phi", "A", "loss", "L", "l",
+    "C", "J",
+})  # fmt: skip
 _CONDITIONS = {"for", "where", "with", "if", "all", "and"}
 
 
@@ -146,7 +122,7 @@ class _Parser:
             if self.accept(";", ".", "..."):
                 continue
             found.append(self.line())
-            if self.now.kind != "end" and not self.sees(";"):
+            if self.now.kind != "end" and not self.sees(";") and not self.says("where", "with"):
                 raise self.refuse(
                     f"{self.now.text!r} does not belong here", "put one equation on each line"
                 )
@@ -179,9 +155,18 @@ class _Parser:
             signs.append(self.take().text)
             members.append(self.sum())
         end = self.now.at
-        if self.sees(",", ":", "(") or self.says(*_CONDITIONS):
+        if not self.defines() and (self.sees(",", ":", "(") or self.says(*_CONDITIONS)):
             self.condition()
         return Line(start, tuple(members), tuple(signs), self.text[start:end].strip())
+
+    def defines(self) -> bool:
+        """``, where D^k = ...``: a new line begins, after the comma."""
+        following = self.tokens[self.place : self.place + 2]
+        words = [token.text for token in following]
+        if words[:1] == [","] and words[1:] in (["where"], ["with"]):
+            self.take()
+            words = words[1:]
+        return words[:1] in (["where"], ["with"])
 
     def condition(self) -> None:
         """Where the line holds: indices, numbers and relations up to the end of the line."""

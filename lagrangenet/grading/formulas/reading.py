@@ -32,6 +32,7 @@ from lagrangenet.grading.formulas.indexed import (
     renamed,
     walk,
 )
+from lagrangenet.grading.formulas.parser import POWER
 from lagrangenet.grading.formulas.names import (
     ARRAYS,
     ERRORS,
@@ -395,13 +396,24 @@ class Reader:
         if role in {"omega", "Omega"}:
             return self.penalty(mark)
         if role in {"rho", "eta", "M"}:
-            return Value(Sym(role if role == "M" else role))
+            return self.scalar(mark, role)
         if role == "n":
             layer = self.scripts(mark, "n").layer
             return Value(Sym("M") if layer is None else Sym("n", layer))
         if role == "one":
             return self.ones()
         raise self.refuse(mark.at, f"{mark.name} cannot stand here", "write what it is equal to")
+
+    def scalar(self, mark: Name, role: str) -> Value:
+        """M, ρ or η, or a power of it."""
+        if mark.args or mark.primes or (mark.subs and role != "eta"):
+            raise self.refuse(mark.at, f"scripts at {mark.name}", f"write {mark.name}")
+        if not mark.sups:
+            return Value(Sym(role))
+        (first, *more) = mark.sups
+        if more or not first.symbol.isdigit() or not 1 <= int(first.symbol) <= POWER:
+            raise self.refuse(mark.at, f"{mark.name} to this power", f"write {mark.name}^2")
+        return Value(Pow(Sym(role), int(first.symbol) + first.offset))
 
     def unknown(self, mark: Name) -> FormulaError:
         known = sorted(n for n, m in self.words.roles.items() if m.role in ARRAYS and len(n) > 0)
@@ -419,6 +431,12 @@ class Reader:
     def array(self, mark: Name, role: str, found: Scripts, meaning: Meaning) -> Value:
         """An entry of an array, or a vector or matrix of them."""
         layer = LAST if role == "Y" else found.layer
+        if found.extra:
+            raise self.refuse(
+                mark.at,
+                f"I do not know what {found.extra[0]} means at {mark.name}",
+                f"write ({mark.name}^k)^2 for a power, one layer and one index for each axis",
+            )
         if layer is None and role in ERRORS and self.overwritten is not None:
             role, layer = self.overwritten
         if layer is None:

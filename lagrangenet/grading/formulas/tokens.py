@@ -16,48 +16,14 @@ from lagrangenet.grading.formulas.tree import FormulaError
 #: What an answer to one part may be at most: characters, tokens, digits of a number.
 LENGTH, TOKENS, DIGITS = 4000, 1500, 9
 
-GREEK = {
-    character: name
-    for character, name in zip(
-        "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
-        [
-            "alpha",
-            "beta",
-            "gamma",
-            "delta",
-            "epsilon",
-            "zeta",
-            "eta",
-            "theta",
-            "iota",
-            "kappa",
-            "lambda",
-            "mu",
-            "nu",
-            "xi",
-            "pi",
-            "rho",
-            "sigma",
-            "tau",
-            "upsilon",
-            "phi",
-            "chi",
-            "psi",
-            "omega",
-            "Gamma",
-            "Delta",
-            "Theta",
-            "Lambda",
-            "Xi",
-            "Pi",
-            "Sigma",
-            "Phi",
-            "Psi",
-            "Omega",
-        ],
-        strict=True,
-    )
-} | {"ϕ": "phi", "ϵ": "epsilon", "ℓ": "ell", "ℒ": "calL", "𝟏": "one", "𝟙": "one", "ϖ": "varpi"}
+_GREEK_NAMES = (
+    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda",
+    "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma",
+    "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega",
+)  # fmt: skip
+GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΦΨΩ", _GREEK_NAMES, strict=True)) | {
+    "ϕ": "phi", "ϵ": "epsilon", "ℓ": "ell", "ℒ": "calL", "𝟏": "one", "𝟙": "one", "ϖ": "varpi"
+}  # fmt: skip
 
 _RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵀᵏˡⁱʲⁿᵐᵖᵗᴺᴸ", "0123456789+-()TklijnmptNL", strict=True))
 _LOWERED = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₖₗᵢⱼₙₘₚₜᵣₛ", "0123456789+-()klijnmptrs", strict=True))
@@ -70,7 +36,7 @@ _SIGNS = "+-*/^_(){}=,;:|'⊙·@∂∇⟨⟩<>½"
 _PAIRS = (".*", "...", "..", "<-", ":=", "==", "+=", "-=", "<=", ">=", "->", "||", "\\\\")
 _PAIR_NAMES = {".*": "⊙", "==": "=", "->": "in", "||": "|"}
 _WORD = re.compile(r"[A-Za-z]+")
-_NUMBER = re.compile(r"\d+(?:\.\d+)?|\.\d+")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)")
 #: LaTeX commands that are an operator, a bracket or nothing.
 _COMMANDS = {
@@ -82,62 +48,22 @@ _COMMANDS = {
     "{": "(", "}": ")", "in": "in", "forall": "for", "ldots": "...", "dots": "...", "cdots": "...",
     "le": "<=", "leq": "<=", "ge": ">=", "geq": ">=", "colon": ":", "\\": ";", "newline": ";",
 }  # fmt: skip
-_SKIPPED = set(
-    [
-        ",",
-        ";",
-        "!",
-        ":",
-        ">",
-        "quad",
-        "qquad",
-        "left",
-        "right",
-        "middle",
-        "big",
-        "Big",
-        "bigl",
-        "bigr",
-        "Bigl",
-        "Bigr",
-        "bigg",
-        "biggl",
-        "biggr",
-        "displaystyle",
-        "limits",
-        "nolimits",
-        "nonumber",
-        "notag",
-        "hfill",
-        "textstyle",
-    ]
-) | {" ", "\n"}
+_SKIPPED = {
+    ",", ";", "!", ":", ">", " ", "\n", "quad", "qquad", "left", "right", "middle", "big", "Big",
+    "bigl", "bigr", "Bigl", "Bigr", "bigg", "biggl", "biggr", "displaystyle", "limits", "nolimits",
+    "nonumber", "notag", "hfill", "textstyle",
+}  # fmt: skip
 #: Commands that only change how their argument looks.
-_FONTS = set(
-    [
-        "mathbf",
-        "mathrm",
-        "mathsf",
-        "mathit",
-        "mathcal",
-        "mathbb",
-        "boldsymbol",
-        "bm",
-        "operatorname",
-        "text",
-        "textbf",
-        "textrm",
-        "vec",
-        "mathop",
-        "underline",
-    ]
-)
+_FONTS = {
+    "mathbf", "mathrm", "mathsf", "mathit", "mathcal", "mathbb", "boldsymbol", "bm", "operatorname",
+    "text", "textbf", "textrm", "vec", "mathop", "underline",
+}  # fmt: skip
 _LETTERS = set(GREEK.values()) | {"ell"}
 #: Words of plain text that are signs.
 _SPELLED = {"sum": "sum", "partial": "∂", "nabla": "∇", "odot": "⊙", "circ": "⊙"}
-_WORDS = set(
-    ["exp", "log", "ln", "tanh", "max", "min", "diag", "softmax", "sigmoid", "relu", "sigm"]
-)
+_WORDS = {
+    "exp", "log", "ln", "tanh", "max", "min", "diag", "softmax", "sigmoid", "relu", "sigm"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -162,8 +88,8 @@ def tokens(text: str) -> list[Token]:
     --------
     >>> " ".join(token.text for token in tokens("λᵏ = Wᵀ v"))
     'lambda ^ { k } = W ^T v '
-    >>> " ".join(token.text for token in tokens(r"\\lambda^{k} = W^\\top v"))
-    'lambda ^ { k } = W ^T v '
+    >>> " ".join(token.text for token in tokens(r"\\lambda^{k} = {W}^\\top v"))
+    'lambda ^ { k } = { W } ^ ^T v '
     """
     if not isinstance(text, str):
         raise FormulaError("", 0, f"a formula is text, not {type(text).__name__}", "write text")
