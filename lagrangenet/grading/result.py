@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from lagrangenet.errors import DataError
@@ -72,6 +72,31 @@ class Part:
         """Whether the verdict is ``right``."""
         return self.verdict == "right"
 
+    def shown(self) -> Part:
+        """What a student sees of a part whose answer is hidden: the verdict, a hint, no answer.
+
+        Why something could not be graded is not hidden.
+        """
+        if self.verdict == "not_gradable":
+            return self
+        note = self.note if self.right else ""
+        return replace(
+            self, diagnosis="", equation="", layer=None, expected="", found="", note=note
+        )
+
+    def lines(self) -> list[str]:
+        """The part in words, a line for each thing there is to say."""
+        at = f" (layer {self.layer})" if self.layer is not None else ""
+        texts = [
+            (f"{self.diagnosis}{at}", self.diagnosis),
+            (f"equation: {self.equation}", self.equation),
+            (f"expected: {self.expected}", self.expected),
+            (f"found:    {self.found}", self.found),
+            (f"hint: {self.hint}", self.hint),
+            (self.note, self.note),
+        ]
+        return [text for text, there in texts if there]
+
 
 def _is_points(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -98,7 +123,11 @@ class Grade:
     seconds : float
         Wall time of grading.
     note : str
-        About the whole: why it could not be graded, what it printed last.
+        About the whole: why it could not be loaded or graded.
+    hidden : bool
+        Whether what a student sees leaves the answers out.
+    source : str
+        Digest of submission and assignment, by which a batch knows what is done.
     """
 
     submission: str
@@ -108,7 +137,8 @@ class Grade:
     seed: int = 0
     seconds: float = 0.0
     note: str = ""
-    hidden: bool = field(default=False)
+    hidden: bool = False
+    source: str = ""
 
     @property
     def score(self) -> float:
@@ -126,6 +156,12 @@ class Grade:
         verdicts = {part.verdict for part in self.parts}
         return 2 if "not_gradable" in verdicts or not verdicts else int("wrong" in verdicts)
 
+    def shown(self) -> Grade:
+        """The grade as its student sees it."""
+        if not self.hidden:
+            return self
+        return replace(self, parts=tuple(part.shown() for part in self.parts))
+
     def to_dict(self) -> dict[str, Any]:
         """The grade as what JSON holds."""
         return {
@@ -140,6 +176,7 @@ class Grade:
             "seconds": round(self.seconds, 3),
             "note": self.note,
             "hidden": self.hidden,
+            "source": self.source,
         }
 
     def to_json(self) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from lagrangenet.errors import DataError
+from lagrangenet.grading.protocol import printable
 
 MAX_BYTES = 2 * 2**20
 CODE = (".py", ".ipynb")
@@ -75,7 +76,11 @@ class Submission:
             raise DataError(f"{place.name}: no code cell, no Python file, no formula in it")
         digest = hashlib.sha256(json.dumps(sorted(texts.items())).encode()).hexdigest()
         return cls(
-            place.name, blocks, MappingProxyType(modules), MappingProxyType(formulas), digest
+            printable(place.name, 200),
+            blocks,
+            MappingProxyType(modules),
+            MappingProxyType(formulas),
+            digest,
         )
 
     @classmethod

@@ -354,6 +354,6 @@ def _described(error: BaseException, where: str) -> str:
         if name in _texts:
             place = f" ({name[1:-1]}, line {step.tb_lineno}, in {step.tb_frame.f_code.co_name})"
         step = step.tb_next
-    if not place:
+    if not place and not isinstance(error, SyntaxError):
         place = f" (in: {where})"
     return f"{type(error).__name__}: {words}{place}"[: 2 * MAX_TEXT]
