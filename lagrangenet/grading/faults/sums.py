@@ -44,3 +44,17 @@ def _other_layer(node: Node, _: Place) -> Iterator[Change]:
         moved = replace(argument, layer=argument.layer + step)
         changed = replace(node, fn=fn, args=(moved,))
         yield Change(changed, (changed, " stands where ", node, " belongs"))
+
+
+@rule("diagonal of the Jacobian, one sample", "Every output of this layer depends on every z_p.")
+def _diagonal(node: Node, _: Place) -> Iterator[Change]:
+    """As for all samples, where the Jacobian is a factor of a matrix product."""
+    if not isinstance(node, t.MatMul):
+        return
+    for side in ("left", "right"):
+        factor = getattr(node, side)
+        inner = factor.arg if isinstance(factor, t.Transposed) else factor
+        if isinstance(inner, t.Call) and inner.fn.coupled and inner.fn.order == 1:
+            diagonal = t.Call(factor.axes, t.Fn("diagonal"), (factor,))
+            words = ("only the diagonal of the Jacobian ", inner, " is used")
+            yield Change(replace(node, **{side: diagonal}), words)

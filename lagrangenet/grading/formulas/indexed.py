@@ -332,6 +332,9 @@ class _Converter:
         self, node: t.Call, axes: tuple[str, ...], sample: str, bound: Mapping[str, str]
     ) -> Tree:
         fn, layer = node.fn, self.layer(node.fn.layer, bound)
+        if fn.name == "diagonal" and len(axes) == 2:
+            inside = self.build(node.args[0], axes, sample, bound)
+            return Mul((inside, Ref("kron", None, axes)))
         if fn.name == "ell" and fn.order < 2:
             (state,) = (one for arg in node.args for one in arg.walk() if isinstance(one, t.Ref))
             where = self.layer(state.layer, bound)

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from lagrangenet.errors import DerivationError, ProblemError
 from lagrangenet.grading.assignment import Asked, Assignment
 from lagrangenet.grading.formulas.conventions import FAMILIES, Convention, Scale
+from lagrangenet.grading.formulas.indexed import Layer
 from lagrangenet.grading.formulas.lines import Judged, Mistake, Setting, judge_line
-from lagrangenet.grading.formulas.names import ARRAYS, Vocabulary
+from lagrangenet.grading.formulas.names import ARRAYS, Vocabulary, scripts
 from lagrangenet.grading.formulas.parser import parse
 from lagrangenet.grading.formulas.reading import Definition
 from lagrangenet.grading.formulas.task import PARTS, Task, part_of
@@ -171,6 +172,8 @@ def _in_convention(task: Task, answer: Answer, words: Vocabulary) -> dict[str, V
     base = replace(base, inputs_first=_inputs_first(answer, base))
     verdicts: dict[str, Verdict] = {}
     given = "lagrangian" in answer.lines
+    if "lagrangian" in answer.errors:
+        verdicts["lagrangian"] = _part("lagrangian", answer, base)
     if given:
         verdicts["lagrangian"], base = _lagrangian(answer, base, task.declared)
     rest = [part for part in answer.texts if part != "lagrangian"]
@@ -337,7 +340,7 @@ def _part(part: str, answer: Answer, setting: Setting, search: bool = True) -> V
                 definitions[defined[0]] = defined[1]
         here = replace(setting, definitions=definitions)
         for line in lines:
-            if _definition(line, setting) is None:
+            if _definition(line, setting) is None and not _initial(line, setting):
                 found = judge_line(text, line, part, here, search)
                 judged += found
                 sources += [line.source] * len(found)
@@ -348,6 +351,15 @@ def _part(part: str, answer: Answer, setting: Setting, search: bool = True) -> V
     return _summed_up(part, judged, sources, setting)
 
 
+def _initial(line: Line, setting: Setting) -> bool:
+    """``x^0 = x``, which says that the states begin with the inputs."""
+    first = line.members[0]
+    meaning = setting.words.meaning(first.name) if isinstance(first, Name) else None
+    if meaning is None or meaning.role != "X" or not isinstance(first, Name):
+        return False
+    return scripts(first, "X", setting.words, {}).layer == Layer("", 0)
+
+
 def _definition(line: Line, setting: Setting) -> tuple[str, Definition] | None:
     """``D^k = diag(σ'(z^k))``: a name without a meaning, defined by the student."""
     if len(line.members) != 2:
@@ -355,7 +367,10 @@ def _definition(line: Line, setting: Setting) -> tuple[str, Definition] | None:
     left, right = line.members
     if not isinstance(left, Name) or left.args or left.primes or left.subs:
         return None
-    if setting.words.meaning(left.name) is not None or left.name in {"dW", "db", "G", "g"}:
+    meaning = setting.words.meaning(left.name)
+    if meaning is not None and meaning.role != "objective":
+        return None
+    if left.name in {"dW", "db", "G", "g"}:
         return None
     return left.name, Definition(right, bool(left.sups))
 

@@ -116,6 +116,8 @@ class Judged:
         Where both sides differ.
     distance : int
         In how many terms.
+    confirmed : bool
+        Whether numbers were computed, and agree.
     """
 
     right: bool
@@ -125,6 +127,7 @@ class Judged:
     notes: tuple[str, ...] = ()
     numbers: Comparison | None = None
     distance: int = 0
+    confirmed: bool = False
 
     @property
     def label(self) -> str:
@@ -183,8 +186,7 @@ def _unexplained(attempt: Attempt, setting: Setting) -> Judged:
     """Right or wrong, and how far from right."""
     if attempt.right:
         return _accepted(attempt, setting)
-    comparisons = list(_comparisons(attempt, setting)) if not attempt.stated.troubles else []
-    right = bool(comparisons) and all(c.equal for c in comparisons)
+    right = not attempt.stated.troubles and _first_gap(attempt, setting) == _AGREE
     distance = 1000
     if attempt.form is not None:
         distance = len(attempt.form.minus(attempt.expected.normal).terms)
@@ -194,6 +196,8 @@ def _unexplained(attempt: Attempt, setting: Setting) -> Judged:
 def _explained(options: list[list[Attempt]], setting: Setting) -> list[Judged]:
     """The verdicts by the likeliest reading whose mistake has a name."""
     seen: list[tuple[Normal | None, ...]] = []
+    if not any(attempt.stated.troubles for attempt in options[0]):
+        options = [o for o in options if not any(attempt.stated.troubles for attempt in o)]
     for found in options:
         forms = tuple(a.form for a in found)
         if forms in seen:
@@ -290,6 +294,8 @@ def _compared(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
         else candidates(setting.task, setting.convention, stated)
     )
     first: Attempt | None = None
+    if stated.unknown == "L" and setting.convention.splitting == "z":
+        stated, raw = _renamed(stated, "lambda", "mu"), _renamed(raw, "lambda", "mu")
     if stated.below and options and options[0].layers == "below":
         stated, raw = _at_the_end(stated), _at_the_end(raw)
     for expected in options:
@@ -305,6 +311,15 @@ def _compared(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
     if first is None:
         raise DerivationError(f"there is no equation for {stated.unknown} at layer {stated.layer}")
     return first
+
+
+def _renamed(stated: Statement, old: str, new: str) -> Statement:
+    """The multipliers of a statement under another name."""
+
+    def change(one: Tree) -> Tree:
+        return replace(one, name=new) if isinstance(one, Ref) and one.name == old else one
+
+    return replace(stated, tree=changed(stated.tree, change))
 
 
 def _at_the_end(stated: Statement) -> Statement:
@@ -392,12 +407,11 @@ def _with_gradients(tree: Tree, setting: Setting) -> Tree:
 def _accepted(attempt: Attempt, setting: Setting) -> Judged:
     """A right line, confirmed by numbers."""
     stated, expected = attempt.stated, attempt.expected
-    for comparison in _comparisons(attempt, setting):
-        if not comparison.equal:
-            message = "the normal forms are equal and the numbers are not: please report this"
-            mistake = Mistake("disagreement", message, "")
-            return Judged(False, stated, expected, (mistake,), (), comparison)
-    return Judged(True, stated, expected, (), _notes(attempt))
+    gap = _first_gap(attempt, setting)
+    if isinstance(gap, Comparison):
+        message = "the normal forms are equal and the numbers are not: please report this"
+        return Judged(False, stated, expected, (Mistake("disagreement", message, ""),), (), gap)
+    return Judged(True, stated, expected, (), _notes(attempt), confirmed=gap == _AGREE)
 
 
 def _notes(attempt: Attempt) -> tuple[str, ...]:
@@ -412,16 +426,31 @@ def _verdict(attempt: Attempt, setting: Setting, pairs: bool = True) -> Judged:
     stated, expected = attempt.stated, attempt.expected
     if attempt.right:
         return _accepted(attempt, setting)
-    comparisons = list(_comparisons(attempt, setting)) if not stated.troubles else []
-    if comparisons and all(c.equal for c in comparisons):
+    gap = _UNKNOWN if stated.troubles else _first_gap(attempt, setting)
+    if gap == _AGREE:
         note = "numbers at random networks agree; the normal forms could not decide"
-        return Judged(True, stated, expected, (), (*_notes(attempt), note))
-    different = next((c for c in comparisons if not c.equal), None)
-    mistakes = _mistakes(attempt, pairs) or _where_it_ends(comparisons, stated)
-    return Judged(False, stated, expected, mistakes, (), different)
+        return Judged(True, stated, expected, (), (*_notes(attempt), note), confirmed=True)
+    mistakes = _mistakes(attempt, setting, pairs) or _where_it_ends(attempt, setting)
+    return Judged(
+        False, stated, expected, mistakes, (), gap if isinstance(gap, Comparison) else None
+    )
 
 
-def _mistakes(attempt: Attempt, pairs: bool) -> tuple[Mistake, ...]:
+#: Numbers agree everywhere; there are none.
+_AGREE, _UNKNOWN = "agree", "unknown"
+
+
+def _first_gap(attempt: Attempt, setting: Setting) -> Comparison | str:
+    """Where both sides differ first."""
+    result = _UNKNOWN
+    for comparison in _comparisons(attempt, setting):
+        if not comparison.equal:
+            return comparison
+        result = _AGREE
+    return result
+
+
+def _mistakes(attempt: Attempt, setting: Setting, pairs: bool) -> tuple[Mistake, ...]:
     """What one mistake, or two, explain."""
     expected, troubles = attempt.expected, attempt.stated.troubles
     if troubles and attempt.form == expected.normal:
@@ -435,12 +464,41 @@ def _mistakes(attempt: Attempt, pairs: bool) -> tuple[Mistake, ...]:
             if troubles and form is attempt.form and attempt.raw:
                 return (_trouble(troubles[0]), mistake)
             return (mistake,)
+    if other := _another(attempt, setting):
+        return (other,)
     for first, second, wrong in itertools.islice(expected.pairs(), PAIRS if pairs else 0):
         if wrong in forms:
             return tuple(
                 Mistake(m.rule, m.description, RULES[m.rule].hint) for m in (first, second)
             )
     return tuple(_trouble(one) for one in troubles[:1])
+
+
+#: Variables and parameters that are taken for each other, and what the other one is.
+_OTHERS: Mapping[str, tuple[str, str]] = {
+    "lambda": ("mu", "the multiplier μ^k of z^k"),
+    "mu": ("lambda", "the multiplier λ^k of x^k"),
+    "Delta": ("delta", "δ^k = ∂ℓ/∂z^k"),
+    "delta": ("Delta", "Δ^k = ∂ℓ/∂x^k"),
+    "b": ("W", "∂L/∂W^k"),
+    "W": ("b", "∂L/∂b^k"),
+}
+
+
+def _another(attempt: Attempt, setting: Setting) -> Mistake | None:
+    """The right equation of something else."""
+    stated = attempt.stated
+    if stated.unknown not in _OTHERS:
+        return None
+    other, what = _OTHERS[stated.unknown]
+    tree = stated.tree
+    if stated.unknown in FAMILIES:
+        tree = _renamed(stated, stated.unknown, other).tree
+    for expected in candidates(setting.task, setting.convention, replace(stated, unknown=other)):
+        if _form(_in_variables(tree, expected, setting), expected) == expected.normal:
+            hint = "Which quantity is this line about?"
+            return Mistake("another equation", f"this is what {what} is equal to", hint)
+    return None
 
 
 def _trouble(trouble: Trouble) -> Mistake:
@@ -454,7 +512,8 @@ def _comparisons(attempt: Attempt, setting: Setting) -> Iterator[Comparison]:
     task, convention = setting.task, setting.convention
     free = expected.label in {"L", "S1"}
     tied = expected.label != "L" or convention.splitting == "activation"
-    for drawn in instances(task.functions, not free or expected.label == "S1", tied):
+    forward = not free or expected.label == "S1" or convention.splitting == "z"
+    for drawn in instances(task.functions, forward, tied):
         network = scaled(drawn, convention.multipliers, convention.errors)
         for k in _layers(expected, network.depth, task):
             try:
@@ -474,9 +533,10 @@ def _layers(expected: Expected, depth: int, task: Task) -> list[int]:
     return list(range(1, last + 1))
 
 
-def _where_it_ends(comparisons: list[Comparison], stated: Statement) -> tuple[Mistake, ...]:
+def _where_it_ends(attempt: Attempt, setting: Setting) -> tuple[Mistake, ...]:
     """No mistake explains the line: what is true of it all the same."""
     hint = "Derive this line again, one factor at a time."
+    comparisons = [] if attempt.stated.troubles else list(_comparisons(attempt, setting))
     if not comparisons:
         return (Mistake("not recognized", "this is not what the derivation gives", hint),)
     equal = [c for c in comparisons if c.equal]
@@ -490,7 +550,6 @@ def _where_it_ends(comparisons: list[Comparison], stated: Statement) -> tuple[Mi
         ratios = {_ratio(c) for c in comparisons}
         if len(ratios) == 1 and None not in ratios:
             text = f"this is {ratios.pop():g} times what the derivation gives"
-    del stated
     return (Mistake("not recognized", text, hint),)
 
 

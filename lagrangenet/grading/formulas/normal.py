@@ -200,7 +200,8 @@ class _Expansion:
             i, q, p = ref.at
             slope = Fun("sigma", ref.layer, 1, Ref("Z", ref.layer, (i, p)))
             return self.expand(Mul((slope, Ref("kron", None, (q, p)))))
-        return [_term(Fraction(1), {(ref.name, 0, ref.layer, ref.at, None): 1}, {})]
+        layer = None if ref.name == "kron" else ref.layer
+        return [_term(Fraction(1), {(ref.name, 0, layer, ref.at, None): 1}, {})]
 
     def function(self, fun: Fun) -> list[Term]:
         inner = _as_preactivation(_collected(self.expand(fun.arg)))

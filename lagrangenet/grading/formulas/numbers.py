@@ -9,7 +9,7 @@ random analytic ones. No two widths are equal, and M = 1 and M ≥ 6 both occur.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -22,7 +22,6 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.functions import ACTIVATIONS, LOSSES, Choice
 from lagrangenet.grading.formulas.conventions import UNIT, Scale
 from lagrangenet.grading.formulas.indexed import (
-    ONE,
     Add,
     Fun,
     Layer,
@@ -33,7 +32,6 @@ from lagrangenet.grading.formulas.indexed import (
     Sum,
     Sym,
     Tree,
-    renamed,
     walk,
 )
 from lagrangenet.symbolic import language as l
@@ -148,8 +146,6 @@ class Instance(World):
         return np.asarray(self._arrays[key])
 
     def _made(self, name: str, layer: int) -> Array:
-        if name == "kron":
-            raise DerivationError("an identity has no layer")
         if name == "Z":
             if not self.tied:
                 return self.array(l.Z, layer)
@@ -397,13 +393,12 @@ def _scalar(name: str, layer: Layer | None, point: Point) -> float:
 
 def _entry(ref: Ref, point: Point) -> Named:
     network = point.network
-    if ref.name == "kron":
-        raise DerivationError("an identity of unknown size")
     where = network.depth if ref.layer is None else point.layer(ref.layer)
     least = 0 if ref.name == "X" else 1
     if not least <= where <= network.depth:
         raise DerivationError(f"there is no {ref.name} of layer {where}")
-    array = network.named(ref.name, where)
+    unit = ref.name == "kron"
+    array = np.eye(network.widths[where]) if unit else network.named(ref.name, where)
     if len(set(ref.at)) == len(ref.at):
         return Named(array, ref.at)
     axes = tuple(dict.fromkeys(ref.at))
@@ -432,9 +427,6 @@ def _total(tree: Sum, point: Point) -> Named:
             numeric(tree.body, Point(point.network, {**point.layers, tree.index: k})) for k in span
         ]
         return _joined(parts, np.add) if parts else Named(np.array(0.0))
-    kron = _delta(tree)
-    if kron is not None:
-        return numeric(kron, point)
     inner = numeric(tree.body, point)
     if tree.index in inner.axes:
         axis = inner.axes.index(tree.index)
@@ -446,27 +438,6 @@ def _total(tree: Sum, point: Point) -> Named:
             raise DerivationError("a sum over nothing")
         size = point.network.widths[point.layer(over.layer)]
     return Named(inner.array * size, inner.axes)
-
-
-def _delta(tree: Sum) -> Tree | None:
-    """Σ_q δ_pq f_q as f_p, which needs no identity matrix."""
-    if not isinstance(tree.body, Mul):
-        return None
-    flat = list(_factors(tree.body))
-    for position, factor in enumerate(flat):
-        if isinstance(factor, Ref) and factor.name == "kron" and tree.index in factor.at:
-            (other,) = [index for index in factor.at if index != tree.index]
-            rest = flat[:position] + flat[position + 1 :]
-            return renamed(Mul((ONE, *rest)), {tree.index: other})
-    return None
-
-
-def _factors(tree: Tree) -> Iterator[Tree]:
-    if isinstance(tree, Mul):
-        for factor in tree.factors:
-            yield from _factors(factor)
-    else:
-        yield tree
 
 
 def layer_of(tree: Tree) -> Layer | None:

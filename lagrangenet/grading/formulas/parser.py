@@ -37,6 +37,8 @@ from lagrangenet.grading.formulas.tree import (
 
 #: How deep brackets may be nested, and the largest power.
 NESTING, POWER = 25, 6
+#: Factors of a product, terms of a sum, scripts at a bracket.
+FACTORS, SUMMANDS, MARKS = 30, 60, 6
 
 _EQUAL = {"=", "<-", ":=", "+=", "-="}
 _PRODUCTS = {"*", "·", "⊙", "@", "/"}
@@ -45,9 +47,16 @@ _GOES_ON = _EQUAL | _PRODUCTS | {"+", "-", ","}
 CALLED = frozenset({
     "exp", "log", "ln", "tanh", "diag", "softmax", "sigmoid", "sigm", "relu", "ReLU", "step",
     "transpose", "sqrt", "sigma", "ell", "Omega", "omega", "f", "g", "phi", "A", "loss", "L", "l",
-    "C", "J",
+    "C", "J", "calL",
 })  # fmt: skip
+#: Functions whose argument may stand without brackets.
+_BARE = {"log", "ln", "exp", "tanh"}
 _CONDITIONS = {"for", "where", "with", "if", "all", "and"}
+_RELATIONS = {
+    ",", ":", "(", ")", "=", "<=", ">=", "<", ">", "in", "...", "..", "-", "+", "{", "}", ".",
+}  # fmt: skip
+#: The longest word in a condition.
+LONGEST = 6
 
 
 def parse(text: str) -> tuple[Line, ...]:
@@ -80,6 +89,7 @@ class _Parser:
         self.place = 0
         self.depth = 0
         self.bars = 0
+        self.separated = False
 
     # -- moving ------------------------------------------------------------------------------------
 
@@ -122,7 +132,7 @@ class _Parser:
             if self.accept(";", ".", "..."):
                 continue
             found.append(self.line())
-            if self.now.kind != "end" and not self.sees(";") and not self.says("where", "with"):
+            if self.now.kind != "end" and not self.sees(";") and not self.separated:
                 raise self.refuse(
                     f"{self.now.text!r} does not belong here", "put one equation on each line"
                 )
@@ -155,7 +165,8 @@ class _Parser:
             signs.append(self.take().text)
             members.append(self.sum())
         end = self.now.at
-        if not self.defines() and (self.sees(",", ":", "(") or self.says(*_CONDITIONS)):
+        self.separated = self.defines() or self.equation_follows()
+        if not self.separated and (self.sees(",", ":", "(") or self.says(*_CONDITIONS)):
             self.condition()
         return Line(start, tuple(members), tuple(signs), self.text[start:end].strip())
 
@@ -171,25 +182,34 @@ class _Parser:
     def condition(self) -> None:
         """Where the line holds: indices, numbers and relations up to the end of the line."""
         while self.now.kind != "end" and not self.sees(";"):
+            if self.equation_follows():
+                self.separated = True
+                return
             token = self.take()
-            plain = token.kind == "number" or token.text in {
-                ",", ":", "(", ")", "=", "<=", ">=", "<", ">", "in", "...", "..", "-", "+", "{", "}", ".",
-                "_", "^",
-            } | _CONDITIONS  # fmt: skip
-            if not plain and not (token.kind == "name" and len(token.text) <= 4):
+            plain = token.kind == "number" or token.text in _CONDITIONS | _RELATIONS
+            if not plain and not (token.kind == "name" and len(token.text) <= LONGEST):
                 raise self.refuse(
                     f"{token.text!r} does not belong to a condition on indices",
                     "after the comma only say for which k and i the line holds",
                     token.at,
                 )
 
+    def equation_follows(self) -> bool:
+        """Whether a comma is followed by another equation, which is then a line of its own."""
+        if not self.sees(","):
+            return False
+        for token in self.tokens[self.place + 1 :]:
+            if token.kind == "end" or token.text in {";", ","}:
+                return False
+            if token.kind == "op" and token.text in {"^", "_", "'", "sum", "∂", "<-"}:
+                self.place += 1
+                return True
+        return False
+
     # -- sums and products -------------------------------------------------------------------------
 
     def sum(self) -> Mark:
         start = self.now.at
-        self.depth += 1
-        if self.depth > NESTING:
-            raise self.refuse(f"more than {NESTING} nested brackets", "simplify the formula")
         terms: list[tuple[int, Mark]] = []
         sign = self.sign()
         terms.append((sign, self.product()))
@@ -197,7 +217,8 @@ class _Parser:
             self.check_script()
             sign = self.sign()
             terms.append((sign, self.product()))
-        self.depth -= 1
+            if len(terms) > SUMMANDS:
+                raise self.refuse(f"more than {SUMMANDS} terms", "simplify the formula")
         if len(terms) == 1 and terms[0][0] == 1:
             return terms[0][1]
         return Signed(start, tuple(terms))
@@ -249,6 +270,8 @@ class _Parser:
                 factors.append((" ", self.factor()))
             else:
                 break
+            if len(factors) > FACTORS:
+                raise self.refuse(f"more than {FACTORS} factors", "simplify the formula")
         return factors[0][1] if len(factors) == 1 else Chain(start, tuple(factors))
 
     def begins_factor(self) -> bool:
@@ -263,7 +286,12 @@ class _Parser:
     # -- factors -----------------------------------------------------------------------------------
 
     def factor(self) -> Mark:
-        return self.scripted(self.primary())
+        self.depth += 1
+        if self.depth > NESTING:
+            raise self.refuse(f"more than {NESTING} nested brackets", "simplify the formula")
+        found = self.scripted(self.primary())
+        self.depth -= 1
+        return found
 
     def primary(self) -> Mark:
         token = self.now
@@ -458,7 +486,7 @@ class _Parser:
             text, primes = text.removesuffix("prime").rstrip("_"), 1
         turned = False
         args: tuple[Mark, ...] | None = None
-        while True:
+        for _ in range(4 * MARKS):
             if self.accept("''"):
                 primes += 2
             elif self.accept("'"):
@@ -471,6 +499,9 @@ class _Parser:
                     turned, found = True, tuple(s for s in found if s.symbol != "T")
                 primes += sum(s.symbol == "'" for s in found)
                 sups += tuple(s for s in found if s.symbol != "'")
+            elif self.sees("_") and self.tokens[self.place + 1].text == "prime":
+                self.place += 2
+                primes += 1
             elif self.sees("_"):
                 self.take()
                 subs += self.scripts()
@@ -480,6 +511,8 @@ class _Parser:
                 args = self.arguments()
             else:
                 break
+        if args is None and text in _BARE and self.now.kind == "name":
+            args = (self.factor(),)
         found_name: Mark = Name(token.at, text, subs, sups, primes, args)
         return Turned(token.at, found_name) if turned else found_name
 
@@ -528,7 +561,7 @@ class _Parser:
 
     def scripted(self, base: Mark) -> Mark:
         """Powers, transposes and components of a bracket."""
-        while True:
+        for _ in range(MARKS):
             at = self.now.at
             if self.accept("^T"):
                 base = Turned(at, base)
@@ -543,6 +576,7 @@ class _Parser:
                 raise self.refuse("a prime at a bracket", "write ^T for a transpose", at)
             else:
                 return base
+        raise self.refuse(f"more than {MARKS} scripts at one bracket", "simplify the formula")
 
     def raised(self, base: Mark, at: int) -> Mark:
         found = self.scripts()

@@ -589,7 +589,7 @@ class Reader:
             raise self.refuse(at, f"diag of {value}", "diag takes a vector of one sample")
         axis = value.axes[0]
         other = Axis(self.shapes.fresh(), axis.over)
-        tree = Mul((value.tree, Ref("kron", None, (axis.index, other.index))))
+        tree = Mul((value.tree, Ref("kron", axis.over.layer, (axis.index, other.index))))
         return Value(tree, axis, other)
 
     def loss(self, mark: Name) -> Value:
@@ -667,6 +667,8 @@ class Reader:
             return self.jacobian(by, mark.at)
         found = self.scripts(by, "Y" if role in {"output", "input"} else role)
         layer = LAST if role == "output" else found.layer
+        if layer is None and role == "X" and of == "ell":
+            layer = LAST  # ∂ℓ/∂x is meant at the output
         if role not in {"X", "Z", "output"} or layer is None:
             raise self.refuse(by.at, f"a derivative by {by.name}", "write ∂ℓ/∂x^N or ∂ℓ/∂z^k")
         meaning = self.words.meaning(by.name) or Meaning("X")

@@ -322,7 +322,8 @@ def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> 
         reader.shapes.trouble(
             "shape", f"the left side is {described}, the right side is {value}", member.at
         )
-    names |= {axis.index: label for axis, label in zip(axes, labels, strict=False)}
+    every = [*labels, "q"] if labels == ["p"] else labels
+    names |= {axis.index: label for axis, label in zip(axes, every, strict=False)}
     return replace(value, tree=renamed(value.tree, names))
 
 

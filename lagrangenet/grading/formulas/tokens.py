@@ -155,6 +155,8 @@ class _Scanner:
                 return
         if self.text.startswith(".T", self.position):
             self.add("op", "^T", 2)
+        elif self.text.startswith(". ", self.position) and self.text[self.position - 1] == " ":
+            self.add("op", "·", 1)
         elif number := _NUMBER.match(self.text, self.position):
             if len(number[0]) > DIGITS:
                 raise self.refuse(

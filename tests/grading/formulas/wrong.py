@@ -194,7 +194,7 @@ WRONG = (
         "softmax",
         "output",
         "δ^N = x^N ⊙ (1 − x^N) ⊙ ∂ℓ/∂x^N",
-        "diagonal of the Jacobian",
+        "diagonal of the Jacobian, one sample",
         "diagonal",
     ),
     Wrong(
@@ -210,8 +210,8 @@ WRONG = (
         "squares",
         "output",
         "λ^N = −(1/M)(z^{N−1} − y)",
-        "not recognized",
-        "",
+        "shape",
+        "n_{N-1}",
     ),
     # -- recursion ---------------------------------------------------------------------------------
     Wrong(
@@ -433,7 +433,7 @@ WRONG = (
         "penalty",
         "weights",
         "∂L/∂W^k = 2 ρ W^k − Σ_i (σ'(z_i^k) ⊙ λ_i^k) x_i^{k−1}ᵀ",
-        "constant factor of the penalty",
+        "constant factor of a term",
         "twice too large",
     ),
     Wrong(
