@@ -21,8 +21,6 @@ from lagrangenet.grading.protocol import Bad
 
 Array = NDArray[Any]
 Pair = tuple[Array | None, Array | None]
-#: A gradient is subtracted from its parameter; it fits where that leaves the shape as it is.
-_LOOSE = ("vector", "row")
 
 
 class LayoutError(Exception):
@@ -72,7 +70,7 @@ def container(layout: Layout, theta: Sequence[tuple[Array, Array]]) -> Any:
     if layout.container.startswith("flat"):
         order = _order(layout)
         return np.concatenate([block.ravel(order) for block in flat])
-    if layout.container == "lists":
+    if layout.container == "lists" and not layout.folded:
         return tuple(list(column) for column in zip(*layers, strict=True))
     return layers if layout.container == "pairs" and not layout.folded else flat
 
@@ -140,9 +138,17 @@ def matrix(layout: Layout, value: Any, name: str) -> Array:
 
 
 def vector(layout: Layout, value: Any, n: int, name: str) -> Array:
-    """A bias's gradient as (n,), where subtracting it would leave the bias as it is."""
+    """A bias's gradient as (n,), if subtracting it moves each entry by its own derivative.
+
+    A row instead of a vector is as good; a vector instead of a column would make a matrix.
+    """
     found = array(value, name)
-    fits = [(n, 1)] if layout.bias == "column" else [(n,), (1, n)]
+    if layout.bias == "column" and found.shape == (n,) and n > 1:
+        raise LayoutError(
+            f"{name} has shape ({n},), and the bias is a column ({n}, 1): keep the axis, or "
+            "subtracting it makes a matrix"
+        )
+    fits = [(n, 1), (n,)] if layout.bias == "column" else [(n,), (1, n)]
     return found.reshape(n) if found.shape in fits else found
 
 

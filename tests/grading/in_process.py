@@ -1,6 +1,7 @@
 """The answers of trusted sources without a child process: for tests of what comes after it."""
 
 import io
+import warnings
 from contextlib import redirect_stdout
 
 import numpy as np
@@ -16,7 +17,8 @@ def answers_of(
 ) -> tuple[Answers, ...]:
     """Run a test's own source here and read its answers as those of a submission."""
     runner._np = np
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         module, broken = runner.load([["submission.py", source]])
         return tuple(_answers(assignment, probe, module, broken) for probe in probes)
 

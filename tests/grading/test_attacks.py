@@ -1,8 +1,8 @@
 """Hostile submissions: none passes, none outlives its time, none leaves a process or a file."""
 
 import os
+import re
 import socket
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -51,7 +51,8 @@ def room(tmp_path, monkeypatch):
 def left(place):
     """Processes whose environment names the folder, after a moment in which the kernel tidies up."""
     for _ in range(40):
-        found = [name for name in os.listdir("/proc") if name.isdigit() and mentions(name, place)]
+        running = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        found = [entry.name for entry in running if mentions(entry, place)]
         if not found:
             break
         time.sleep(0.05)
@@ -60,7 +61,7 @@ def left(place):
 
 def mentions(process, place):
     try:
-        return os.fsencode(place) in Path("/proc", process, "environ").read_bytes()
+        return os.fsencode(place) in (process / "environ").read_bytes()
     except OSError:
         return False
 
@@ -98,6 +99,7 @@ def test_limits_hold(name):
     assert found.score == 0
     assert seconds < SECONDS + 5.0
     assert len(found.to_json()) < 40_000
+    assert not re.search("NameError|SyntaxError", found.to_json())
 
 
 @contained
@@ -121,6 +123,7 @@ def test_nothing_outside_is_reached(name, tmp_path):
         with pytest.raises(BlockingIOError):
             server.accept()
     assert all(part.verdict != "right" for part in found.parts)
+    assert not re.search("NameError|SyntaxError", found.to_json())
     assert [file.name for file in outside.iterdir()] == ["secret"]
     assert not Path("/tmp/lagrangenet-attack").exists()
     assert not Path("/dev/shm/lagrangenet-attack").exists()

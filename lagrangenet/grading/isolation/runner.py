@@ -301,7 +301,7 @@ class Arrays:
         if isinstance(value, dict):
             items = list(value.items())[:MAX_NODES]
             return ["dict", {str(key)[:60]: self.node(item, depth + 1) for key, item in items}]
-        if isinstance(value, list | tuple) and not _numeric(value):
+        if isinstance(value, list | tuple) and _shape(value) is None:
             return ["list", [self.node(item, depth + 1) for item in value[:MAX_NODES]]]
         if isinstance(value, list | tuple | bool | int | float | _np.ndarray | _np.generic):
             return self.array(value)
@@ -328,13 +328,15 @@ class Arrays:
         return described, b"".join(array.tobytes() for array in self.held)
 
 
-def _numeric(value: Any) -> bool:
-    """Whether a list holds numbers, or lists of numbers that make a rectangle."""
-    if not value:
-        return False
-    if all(isinstance(item, list | tuple) for item in value):
-        return len({len(item) for item in value}) == 1 and all(map(_numeric, value))
-    return all(isinstance(item, bool | int | float | _np.generic) for item in value)
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """Shape of nested lists of numbers, where they make a rectangle of any dimension."""
+    if isinstance(value, bool | int | float | _np.generic):
+        return ()
+    if not isinstance(value, list | tuple) or not value:
+        return None
+    inner = {_shape(item) for item in value}
+    first = inner.pop()
+    return None if inner or first is None else (len(value), *first)
 
 
 # -- words ----------------------------------------------------------------------------------------
