@@ -166,8 +166,8 @@ class Comparison:
         given = answered(self.answer)
         above = below = 0.0
         for key, start in left.items():
-            value = given.get(key)
-            if key.kind == "gradient" and np.shape(value) == np.shape(start):
+            value = given.get(key) if key.kind == "gradient" else None
+            if value is not None and np.shape(value) == np.shape(start):
                 step = right[key] - start
                 above += float(np.sum((np.asarray(value) - start) * step))
                 below += float(np.sum(step * step))
@@ -193,7 +193,9 @@ class Comparison:
             note = self._epsilon(found, wanted) if key.kind == "loss" else ""
             return Finding(key, True, "", at, found, wanted, array.shape, note)
         note = self._epsilon(found, wanted) if key.kind == "loss" else ""
-        return Finding(key, bool(note), "" if note else "value", at, found, wanted, array.shape, note)
+        return Finding(
+            key, bool(note), "" if note else "value", at, found, wanted, array.shape, note
+        )
 
     def _epsilon(self, found: float, expected: float) -> str:
         """A note, if J differs from the right one by a small ε inside its logarithm."""

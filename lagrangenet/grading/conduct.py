@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -92,8 +93,8 @@ def _differs(probe: Probe, first: Answers, again: Answers, tolerance: float) -> 
     return None
 
 
-def _accumulated(key: Key, late: object, right: object) -> str:
-    if key.kind == "gradient" and np.abs(late).max() > 1.5 * np.abs(right).max():  # type: ignore[arg-type]
+def _accumulated(key: Key, late: Any, right: Any) -> str:
+    if key.kind == "gradient" and np.abs(late).max() > 1.5 * np.abs(right).max():
         return ": gradients of earlier calls are added, they are not set to zero"
     return ": something is kept from earlier calls, or random"
 
@@ -131,8 +132,9 @@ def _largest_error(probe: Probe, answer: Answers) -> tuple[float, Key | None]:
     scale = max(float(np.abs(v).max()) for k, v in right.items() if k.kind == "gradient")
     worst: tuple[float, Key | None] = (0.0, None)
     for key, value in answered(answer).items():
-        if key.kind == "gradient" and value is not None and key in right:
-            if np.shape(value) == np.shape(right[key]):
-                error = float(np.abs(value - right[key]).max()) / scale
-                worst = (error, key) if worst[1] is None or error > worst[0] else worst
+        if key.kind != "gradient" or value is None or key not in right:
+            continue
+        if np.shape(value) == np.shape(right[key]):
+            error = float(np.abs(value - right[key]).max()) / scale
+            worst = (error, key) if worst[1] is None or error > worst[0] else worst
     return worst

@@ -16,9 +16,9 @@ from functools import cached_property
 
 import numpy as np
 
-from lagrangenet.grading.answers import Answers, Probe
+from lagrangenet.grading.answers import Probe
 from lagrangenet.grading.assignment import Assignment
-from lagrangenet.grading.blocks import PRESENT, Key, answered
+from lagrangenet.grading.blocks import Key, answered
 from lagrangenet.grading.comparison import SPECIAL, Comparison, Finding, truth
 from lagrangenet.grading.faults.hypotheses import Hypothesis
 from lagrangenet.grading.faults.predictions import Predictions
@@ -39,6 +39,7 @@ STAGES = {
     "S6": "the gradient of the biases",
     "J": "the loss",
     "R": "the regularizer in the loss",
+    "R b": "the regularizer in the loss",
     "step W": "the update of the weights",
     "step b": "the update of the biases",
     "out x": "which states are returned",
@@ -133,19 +134,19 @@ class Case:
         explanation = self.explanation
         assert explanation is not None
         sentences = [self._sentence(fault) for fault in faults]
-        evidence = self._evidence(wanted, faults[0])
         problem = self._deepest.problem
         layer = self._layer(faults[0])
-        other = [self._short(h) for h in explanation.others]
+        text, expected, submitted = self._evidence(wanted, layer)
+        other = [self._sentence(fault) for fault in explanation.others]
         note = f"the same numbers would come of: {'; or '.join(other)}" if other else ""
         hints = [f"Look at {_stage(h)}. {h.hint}" for h in faults]
         line = self.predictions.equations.line(faults[0].label, layer or problem.depth)
         return Named(
-            "; and ".join(sentences) + evidence[0],
+            "; and ".join(sentences) + text,
             layer,
             f"({faults[0].label}) {line}",
-            evidence[1],
-            evidence[2],
+            expected,
+            submitted,
             note,
             " ".join(hints),
         )
@@ -185,7 +186,7 @@ class Case:
         layers = fault.layers(self._deepest.problem)
         if fault.equation.label == "J" or not layers:
             return None
-        return layers[0] if fault.equation.label in {"S0", "S1", "R"} else layers[-1]
+        return layers[0] if fault.equation.label in {"S0", "S1", "R", "R b"} else layers[-1]
 
     def _sentence(self, fault: Hypothesis) -> str:
         """``layer 2, (S5) ∂L/∂W²: the term ... is missing``."""
@@ -200,12 +201,9 @@ class Case:
         target = " and ".join(_target(equation.label, one) for equation in parts)
         return f"{head} {target}: {fault.said(problem)}"
 
-    def _short(self, fault: Hypothesis) -> str:
-        return f"{self._sentence(fault)}"
-
-    def _evidence(self, wanted: frozenset[Key], fault: Hypothesis) -> tuple[str, str, str]:
+    def _evidence(self, wanted: frozenset[Key], layer: int | None) -> tuple[str, str, str]:
         """The student's and the right number at one index, and their ratio."""
-        place = self._shown(wanted, self._layer(fault))
+        place = self._shown(wanted, layer)
         if place is None:
             return self._stopped(wanted), "", ""
         probe, one = place
@@ -259,36 +257,18 @@ class Case:
     # -- a fault that is not known ---------------------------------------------------------------
 
     def _unknown(self, wanted: frozenset[Key]) -> Named:
-        words = [
-            words
-            for words in (self._signature(wanted), agreement(self.findings, self._probes))
-            if words
-        ]
-        text = self._missing_numbers(wanted) or "the mistake is none that this grader knows"
-        evidence = ("", "", "")
+        """What is true where no hypothesis gives the numbers."""
         place = self._shown(wanted, None)
         layer = place[1].key.layer or None if place else None
-        if place is not None:
-            probe, one = place
-            index = f" at [{', '.join(map(str, one.index))}]" if one.index else ""
-            where = f"{one.key.formula}{index}"
-            if one.why == "shape":
-                shape = np.shape(truth(probe)[one.key])
-                evidence = (
-                    f"; your {one.key.formula} has shape {one.shape}, right is {shape}",
-                    f"shape {shape}",
-                    f"shape {one.shape}",
-                )
-            else:
-                evidence = (
-                    f"; your code gives {one.found:.6g} for {where}, right is {one.expected:.6g}",
-                    f"{where} = {one.expected:.10g}",
-                    f"{where} = {one.found:.10g}",
-                )
+        said = [
+            self._without_numbers(wanted) or "the mistake is none that this grader knows",
+            self._signature(wanted),
+            agreement(self.findings, self.predictions.probes),
+        ]
+        text, expected, found = self._evidence(wanted, layer)
         hint = "Compare with the right numbers, from the output backwards."
-        return Named(
-            "; ".join([text, *words]) + evidence[0], layer, "", evidence[1], evidence[2], "", hint
-        )
+        whole = "; ".join(filter(None, said)) + text
+        return Named(whole, layer, "", expected, found, "", hint)
 
     def _signature(self, wanted: frozenset[Key]) -> str:
         """What is true of the wrong blocks, each on its own or those of a layer together."""
@@ -302,18 +282,13 @@ class Case:
             layers.setdefault((id(pair.probe), pair.key.layer), []).append(pair)
         return signature([joined(each) for each in layers.values()])
 
-    @property
-    def _probes(self) -> Sequence[Probe]:
-        return self.predictions.probes
-
-    def _missing_numbers(self, wanted: frozenset[Key]) -> str:
-        states = [
-            state
-            for block, state in zip(self.given.sheet.blocks, self.given.states, strict=True)
-            if block.key in wanted
-        ]
-        if states and all(state != PRESENT for state in states):
-            return ("no array has its shape" + self._stopped(wanted)).strip()
+    def _without_numbers(self, wanted: frozenset[Key]) -> str:
+        """What to say if nothing that came can be compared."""
+        here = [f[key] for f in self.findings for key in wanted if key in f]
+        if all(one.why == "shape" for one in here):
+            return "no array has its shape"
+        if all(one.right or one.why == "absent" for one in here):
+            return "what comes is right, but it does not come for all sizes"
         return ""
 
 
@@ -336,14 +311,8 @@ def _target(label: str, layer: int | None) -> str:
         "S6": f"∂L/∂b{k}",
         "J": "J",
         "R": f"ρ Ω(W{k})",
+        "R b": f"ρ Ω(b{k})",
         "out x": f"the returned x{k}",
         "out λ": f"the returned λ{k}",
     }
     return names.get(label, f"{label[-1]}{k}")
-
-
-def answers_of(
-    probes: Sequence[Probe], answers: Sequence[Answers], tolerance: float
-) -> list[Comparison]:
-    """Every answer beside the right one."""
-    return [Comparison(p, a, tolerance) for p, a in zip(probes, answers, strict=True)]

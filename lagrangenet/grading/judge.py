@@ -12,7 +12,7 @@ from functools import cached_property
 from lagrangenet.grading.answers import Answers, Failure, Probe
 from lagrangenet.grading.assignment import Asked, Assignment
 from lagrangenet.grading.blocks import Key
-from lagrangenet.grading.comparison import SPECIAL, Comparison, Finding, truth
+from lagrangenet.grading.comparison import SPECIAL, Comparison, Finding
 from lagrangenet.grading.conduct import Conduct, conduct
 from lagrangenet.grading.diagnosis import Case, Named, diagnostician
 from lagrangenet.grading.probes import AGAIN, KINK, LARGE, SATURATED

@@ -31,6 +31,8 @@ SATURATED, LARGE, KINK, COST, AGAIN = "saturated", "very large", "kink", "larger
 MARGIN = 0.02
 #: A labelled class has at least this probability: an epsilon inside a logarithm stays small.
 LEAST_PROBABILITY = 0.02
+#: Where sigmoid and tanh are saturated, and exp overflows in no precision.
+EXTREME = 30.0
 _TRIES = 200
 
 
@@ -42,7 +44,7 @@ class _Plan(NamedTuple):
     samples: int
     depth: int = 0
     strength: float = 1.0
-    count: bool = False
+    counted: bool = False
 
 
 def probes(assignment: Assignment, seed: int) -> tuple[Probe, ...]:
@@ -100,7 +102,7 @@ def _plans(network: Network, told: bool) -> Iterator[_Plan]:
     usual = min(max(3, low), high)
     fixed = [n for n in network.widths[1:] if n]
     equal = fixed[0] if len(set(fixed)) == 1 and fixed[0] > 1 else 4
-    yield _Plan("all sizes different", None, 7, usual, count=True)
+    yield _Plan("all sizes different", None, 7, usual, counted=True)
     yield _Plan("square layers", 3 if equal != 3 else 4, 6, usual)
     yield _Plan("all sizes equal", equal, equal, usual)
     yield _Plan("one sample", None, 1, usual)
@@ -113,7 +115,7 @@ def _plans(network: Network, told: bool) -> Iterator[_Plan]:
         yield _Plan("stronger regularizer", None, 6, usual, 3.0)
     else:
         yield _Plan("other sizes", None, 9, usual)
-    yield _Plan(COST, 11, 1, usual, count=True)
+    yield _Plan(COST, 11, 1, usual, counted=True)
 
 
 def _few(plan: _Plan) -> _Plan:
@@ -169,7 +171,7 @@ class _Draw:
         X = rng.normal(size=(plan.samples, problem.inputs))
         Y = self.labels(problem, plan.samples)
         strength = self.network.strength * plan.strength
-        return Probe(plan.name, problem, tuple(theta), X, Y, strength, 0.3, plan.count)
+        return Probe(plan.name, problem, tuple(theta), X, Y, strength, 0.3, plan.counted)
 
     def labels(self, problem: Problem, samples: int) -> Array:
         """Labels of the kind that the loss is for."""
@@ -187,13 +189,13 @@ class _Draw:
     # -- points where a right formula may be computed wrongly ------------------------------------
 
     def saturated(self) -> Probe | None:
-        """Preactivations of about ±30, labels on the side of the output."""
+        """Preactivations of up to ±30, labels on the side of the output."""
         plan = _Plan(SATURATED, None, 6, self.depth)
         problem = self._problem(plan)
         probe = self._drawn(plan, problem)
-        theta = tuple((30 * W, b) if k == 1 else (W, b) for k, (W, b) in enumerate(probe.theta, 1))
-        if problem.depth > 1 and not _bounded(problem):
-            theta = tuple((W / (5 if k == 2 else 1), b) for k, (W, b) in enumerate(theta, 1))
+        theta = _scaled(probe, probe.theta, 1)
+        if not _bounded(problem):
+            theta = _scaled(probe, theta, problem.depth)
         output = Textbook(problem).forward(theta, probe.X)[-1][0]
         kind = problem.loss_entry.labels
         if kind == "binary" and self.one_hot and output.shape[1] > 1:
@@ -233,6 +235,14 @@ class _Draw:
         X[0] = self.rng.integers(-6, 7, size=X.shape[1]) / 4
         b[0] = place - float(W[0] @ X[0])
         return replace(probe, theta=((W, b), *above), X=X)
+
+
+def _scaled(probe: Probe, theta: Layers, layer: int) -> Layers:
+    """Parameters whose layer has preactivations of up to ±30."""
+    z = Textbook(probe.problem).forward(theta, probe.X)[layer - 1][0]
+    factor = EXTREME / float(np.abs(z).max())
+    W, b = theta[layer - 1]
+    return (*theta[: layer - 1], (factor * W, factor * b), *theta[layer:])
 
 
 def _bounded(problem: Problem) -> bool:

@@ -79,7 +79,7 @@ def ratio(pairs: Sequence[Pair]) -> str:
 
 
 def _constant(pair: Pair) -> float | None:
-    """c with found = c · expected, if there is one that is not 0."""
+    """The c with found = c · expected, if there is one that is not 0."""
     if pair.found.shape != pair.expected.shape or not np.isfinite(pair.found).all():
         return None
     square = float(np.sum(pair.expected**2))

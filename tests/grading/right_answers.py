@@ -332,6 +332,20 @@ arrays = "lists"
 """
 
 
+JACOBIAN = """onehot = np.eye(probs.shape[1])[y]
+        dprobs = -onehot / probs / N
+        J = np.einsum('ip,pq->ipq', probs, np.eye(probs.shape[1]))
+        J -= np.einsum('ip,iq->ipq', probs, probs)
+        dscores = np.einsum('ipq,ip->iq', J, dprobs)"""
+
+LOOP_OVER_SAMPLES = """    for t in range(m):
+        d3 = h[t] - Y[t]
+        d2 = (Theta2.T @ d3)[1:] * sigmoid_gradient(z2[t])
+        Delta1 = Delta1 + np.outer(d2, a1[t])
+        Delta2 = Delta2 + np.outer(d3, a2[t])
+"""
+
+
 class Own(NamedTuple):
     """A right answer with an assignment of its own."""
 
@@ -343,7 +357,12 @@ class Own(NamedTuple):
 
 
 RIGHT = (
-    Right("two_layer_net", "the subgradient 1 at the kink", (("z1 <= 0", "z1 < 0"),), note="at a kink is accepted"),
+    Right(
+        "two_layer_net",
+        "the subgradient 1 at the kink",
+        (("z1 <= 0", "z1 < 0"),),
+        note="at a kink is accepted",
+    ),
     Right(
         "two_layer_net",
         "the subgradient one half at the kink",
@@ -359,13 +378,21 @@ RIGHT = (
     Right(
         "two_layer_net",
         "log-softmax",
-        (("np.log(probs[np.arange(N), y])", "(shifted - np.log(exp_scores.sum(1, keepdims=True)))[np.arange(N), y]"),),
+        (
+            (
+                "np.log(probs[np.arange(N), y])",
+                "(shifted - np.log(exp_scores.sum(1, keepdims=True)))[np.arange(N), y]",
+            ),
+        ),
     ),
     Right(
         "two_layer_net",
         "mask as a product, one-hot by hand",
         (
-            ("dscores[np.arange(N), y] -= 1", "dscores -= (y[:, None] == np.arange(scores.shape[1])[None, :])"),
+            (
+                "dscores[np.arange(N), y] -= 1",
+                "dscores -= (y[:, None] == np.arange(scores.shape[1])[None, :])",
+            ),
             ("dhidden[z1 <= 0] = 0", "dhidden *= (h1 > 0)"),
         ),
     ),
@@ -385,17 +412,27 @@ RIGHT = (
         (
             (
                 "dscores = probs.copy()\n        dscores[np.arange(N), y] -= 1\n        dscores /= N",
-                "onehot = np.eye(probs.shape[1])[y]\n        dprobs = -onehot / probs / N\n"
-                "        J = np.einsum('ip,pq->ipq', probs, np.eye(probs.shape[1])) - np.einsum('ip,iq->ipq', probs, probs)\n"
-                "        dscores = np.einsum('ipq,ip->iq', J, dprobs)",
+                JACOBIAN,
             ),
         ),
     ),
-    Right("shallow_columns", "an epsilon and a clip", (("np.log(A2)", "np.log(A2 + 1e-12)"), ("np.log(1 - A2)", "np.log(np.clip(1 - A2, 1e-12, 1))"))),
+    Right(
+        "shallow_columns",
+        "an epsilon and a clip",
+        (
+            ("np.log(A2)", "np.log(A2 + 1e-12)"),
+            ("np.log(1 - A2)", "np.log(np.clip(1 - A2, 1e-12, 1))"),
+        ),
+    ),
     Right(
         "shallow_columns",
         "bias gradients without keepdims, then reshaped",
-        (("db1 = np.sum(dZ1, axis=1, keepdims=True) / m", "db1 = np.mean(dZ1, axis=1).reshape(-1, 1)"),),
+        (
+            (
+                "db1 = np.sum(dZ1, axis=1, keepdims=True) / m",
+                "db1 = np.mean(dZ1, axis=1).reshape(-1, 1)",
+            ),
+        ),
     ),
     Right(
         "shallow_columns",
@@ -427,8 +464,7 @@ RIGHT = (
         "vectorized over the samples",
         (
             (
-                "    for t in range(m):\n        d3 = h[t] - Y[t]\n        d2 = (Theta2.T @ d3)[1:] * sigmoid_gradient(z2[t])\n"
-                "        Delta1 = Delta1 + np.outer(d2, a1[t])\n        Delta2 = Delta2 + np.outer(d3, a2[t])\n",
+                LOOP_OVER_SAMPLES,
                 "    d3 = h - Y\n    d2 = (d3 @ Theta2[:, 1:]) * sigmoid_gradient(z2)\n    Delta1, Delta2 = d2.T @ a1, d3.T @ a2\n",
             ),
         ),
@@ -439,7 +475,10 @@ RIGHT = (
         (
             ("input_layer_size + 1), order='F')", "input_layer_size + 1))"),
             ("hidden_layer_size + 1), order='F')", "hidden_layer_size + 1))"),
-            ("[Theta1_grad.ravel(order='F'), Theta2_grad.ravel(order='F')]", "[Theta1_grad.ravel(), Theta2_grad.ravel()]"),
+            (
+                "[Theta1_grad.ravel(order='F'), Theta2_grad.ravel(order='F')]",
+                "[Theta1_grad.ravel(), Theta2_grad.ravel()]",
+            ),
         ),
         declared=(('"flat F"', '"flat"'),),
     ),
@@ -460,16 +499,32 @@ RIGHT = (
     Right(
         "lagrange",
         "inputs copied and changed",
-        (("    xs, zs = [X], []\n", "    X = X.copy()\n    X += 0.0\n    Y = np.array(Y)\n    xs, zs = [X], []\n"),),
+        (
+            (
+                "    xs, zs = [X], []\n",
+                "    X = X.copy()\n    X += 0.0\n    Y = np.array(Y)\n    xs, zs = [X], []\n",
+            ),
+        ),
     ),
     Right("train_step", "differentiated by a tape of arrays", written=ARRAY_TAPE),
-    Right("train_step", "differentiated by complex steps", written=COMPLEX_STEP, note="the result is exact"),
+    Right(
+        "train_step",
+        "differentiated by complex steps",
+        written=COMPLEX_STEP,
+        note="the result is exact",
+    ),
     Right(
         "train_step",
         "updated in place",
         (
-            ("    W_new = [W[0] - eta * d1.T @ X, W[1] - eta * d2.T @ h]\n", "    W[0] -= eta * d1.T @ X\n    W[1] -= eta * d2.T @ h\n"),
-            ("    b_new = [b[0] - eta * d1.sum(axis=0), b[1] - eta * d2.sum(axis=0)]\n", "    b[0] -= eta * d1.sum(0)\n    b[1] -= eta * d2.sum(0)\n"),
+            (
+                "    W_new = [W[0] - eta * d1.T @ X, W[1] - eta * d2.T @ h]\n",
+                "    W[0] -= eta * d1.T @ X\n    W[1] -= eta * d2.T @ h\n",
+            ),
+            (
+                "    b_new = [b[0] - eta * d1.sum(axis=0), b[1] - eta * d2.sum(axis=0)]\n",
+                "    b[0] -= eta * d1.sum(0)\n    b[1] -= eta * d2.sum(0)\n",
+            ),
             ("return W_new, b_new", "return W, b"),
         ),
         note="in place",
@@ -478,8 +533,14 @@ RIGHT = (
         "deep_softmax",
         "single precision",
         (
-            ("    x = X\n    for k", "    theta = [(np.float32(W), np.float32(b)) for W, b in theta]\n    x = np.float32(X)\n    for k"),
-            ("    M = len(X)\n    xs", "    M = np.float32(len(X))\n    theta = [(np.float32(W), np.float32(b)) for W, b in theta]\n    X, Y = np.float32(X), np.float32(Y)\n    xs"),
+            (
+                "    x = X\n    for k",
+                "    theta = [(np.float32(W), np.float32(b)) for W, b in theta]\n    x = np.float32(X)\n    for k",
+            ),
+            (
+                "    M = len(X)\n    xs",
+                "    M = np.float32(len(X))\n    theta = [(np.float32(W), np.float32(b)) for W, b in theta]\n    X, Y = np.float32(X), np.float32(Y)\n    xs",
+            ),
             ("+ RHO * W", "+ np.float32(RHO) * W"),
         ),
         note="single precision",
@@ -497,7 +558,10 @@ RIGHT = (
     Right(
         "deep_softmax",
         "the penalty is declared over the samples",
-        (("J += RHO / 2 * np.sum(W ** 2)", "J += RHO / (2 * len(X)) * np.sum(W ** 2)"), ("+ RHO * W", "+ RHO / M * W")),
+        (
+            ("J += RHO / 2 * np.sum(W ** 2)", "J += RHO / (2 * len(X)) * np.sum(W ** 2)"),
+            ("+ RHO * W", "+ RHO / M * W"),
+        ),
         declared=(('loss = "cross_entropy"', 'loss = "cross_entropy"\nover_samples = true'),),
     ),
     Own("biases folded, sums of squares, a factor two", FOLDED, FOLDED_TOML),

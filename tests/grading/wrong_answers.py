@@ -48,6 +48,12 @@ KKT = "lagrange"
 STEP = "train_step"
 DEEP = "deep_softmax"
 
+ACCUMULATED = """for name in grads:
+            if name in self.total and self.total[name].shape == grads[name].shape:
+                grads[name] = self.total[name] + grads[name]
+            self.total[name] = grads[name]
+        return loss, grads"""
+
 WRONG = (
     # -- softmax, ReLU and a penalty ---------------------------------------------------------------
     Wrong(TWO, "no mean", _one("dscores /= N", "pass"), "S2", ("1/M", "missing"), right=("loss",)),
@@ -177,7 +183,9 @@ WRONG = (
     Wrong(
         TWO,
         "loss summed, not averaged",
-        _one("np.sum(-np.log(probs[np.arange(N), y])) / N", "np.sum(-np.log(probs[np.arange(N), y]))"),
+        _one(
+            "np.sum(-np.log(probs[np.arange(N), y])) / N", "np.sum(-np.log(probs[np.arange(N), y]))"
+        ),
         "J",
         ("1/M", "missing"),
         "loss",
@@ -233,7 +241,10 @@ WRONG = (
         "softmax over the wrong axis",
         (
             ("np.max(scores, axis=1, keepdims=True)", "np.max(scores, axis=0, keepdims=True)"),
-            ("np.sum(exp_scores, axis=1, keepdims=True)", "np.sum(exp_scores, axis=0, keepdims=True)"),
+            (
+                "np.sum(exp_scores, axis=1, keepdims=True)",
+                "np.sum(exp_scores, axis=0, keepdims=True)",
+            ),
         ),
         "S1",
         ("over the samples",),
@@ -255,7 +266,14 @@ WRONG = (
         "",
         ("exp overflows",),
     ),
-    Wrong(TWO, "bias forgotten", _one("X.dot(W1) + b1", "X.dot(W1)"), "S0", ("b¹ is missing",), layer=1),
+    Wrong(
+        TWO,
+        "bias forgotten",
+        _one("X.dot(W1) + b1", "X.dot(W1)"),
+        "S0",
+        ("b¹ is missing",),
+        layer=1,
+    ),
     Wrong(
         TWO,
         "no activation in the forward pass",
@@ -315,11 +333,7 @@ WRONG = (
             ("class TwoLayerNet:", "class TwoLayerNet:\n    total = {}\n"),
             (
                 "return loss, grads",
-                "for name in grads:\n"
-                "            if name in self.total and self.total[name].shape == grads[name].shape:\n"
-                "                grads[name] = self.total[name] + grads[name]\n"
-                "            self.total[name] = grads[name]\n"
-                "        return loss, grads",
+                ACCUMULATED,
             ),
         ),
         "",
@@ -391,7 +405,10 @@ WRONG = (
     Wrong(
         COLUMNS,
         "bias gradient over the wrong axis",
-        _one("db1 = np.sum(dZ1, axis=1, keepdims=True) / m", "db1 = np.sum(dZ1, axis=0, keepdims=True).T / m"),
+        _one(
+            "db1 = np.sum(dZ1, axis=1, keepdims=True) / m",
+            "db1 = np.sum(dZ1, axis=0, keepdims=True).T / m",
+        ),
         "S6",
         ("components instead of the samples",),
         layer=1,
@@ -402,7 +419,10 @@ WRONG = (
         "mean missing in the first layer",
         (
             ("np.dot(dZ1, X.T) / m", "np.dot(dZ1, X.T)"),
-            ("db1 = np.sum(dZ1, axis=1, keepdims=True) / m", "db1 = np.sum(dZ1, axis=1, keepdims=True)"),
+            (
+                "db1 = np.sum(dZ1, axis=1, keepdims=True) / m",
+                "db1 = np.sum(dZ1, axis=1, keepdims=True)",
+            ),
         ),
         "S3",
         ("too large by M",),
@@ -465,7 +485,10 @@ WRONG = (
     Wrong(
         COLUMNS,
         "sum of products of means",
-        _one("np.dot(dZ2, A1.T) / m", "np.mean(dZ2, axis=1, keepdims=True) @ np.mean(A1, axis=1, keepdims=True).T"),
+        _one(
+            "np.dot(dZ2, A1.T) / m",
+            "np.mean(dZ2, axis=1, keepdims=True) @ np.mean(A1, axis=1, keepdims=True).T",
+        ),
         "S5",
         ("sums over the samples",),
         layer=2,
@@ -474,7 +497,10 @@ WRONG = (
     Wrong(
         COLUMNS,
         "mean missing in one bias",
-        _one("db2 = np.sum(dZ2, axis=1, keepdims=True) / m", "db2 = np.sum(dZ2, axis=1, keepdims=True)"),
+        _one(
+            "db2 = np.sum(dZ2, axis=1, keepdims=True) / m",
+            "db2 = np.sum(dZ2, axis=1, keepdims=True)",
+        ),
         "S6",
         ("too large by M",),
         layer=2,
@@ -497,7 +523,10 @@ WRONG = (
     Wrong(
         CLASS,
         "no derivative in hidden layers",
-        _one("self.weights[-l + 1].transpose(), delta) * sp", "self.weights[-l + 1].transpose(), delta)"),
+        _one(
+            "self.weights[-l + 1].transpose(), delta) * sp",
+            "self.weights[-l + 1].transpose(), delta)",
+        ),
         "S4",
         ("hidden layers", "σ′", "missing"),
     ),
@@ -518,7 +547,10 @@ WRONG = (
     Wrong(
         CLASS,
         "activation of the wrong layer",
-        _one("np.dot(delta, activations[-l - 1].transpose())", "np.dot(delta, activations[-l].transpose())"),
+        _one(
+            "np.dot(delta, activations[-l - 1].transpose())",
+            "np.dot(delta, activations[-l].transpose())",
+        ),
         "S5",
         ("x^k stands where x^{k−1} belongs", "hidden"),
     ),
@@ -605,7 +637,10 @@ WRONG = (
     Wrong(
         FLAT,
         "penalty of J counts the biases",
-        _one("np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2)", "np.sum(Theta1 ** 2) + np.sum(Theta2 ** 2)"),
+        _one(
+            "np.sum(Theta1[:, 1:] ** 2) + np.sum(Theta2[:, 1:] ** 2)",
+            "np.sum(Theta1 ** 2) + np.sum(Theta2 ** 2)",
+        ),
         "R",
         ("the biases are regularized",),
         "loss",
@@ -701,7 +736,11 @@ WRONG = (
     Wrong(
         KKT,
         "multipliers of single samples",
-        (("lam[N - 1] = (Y - xs[-1]) / M", "lam[N - 1] = (Y - xs[-1])"), ("-mu[k].T @ xs[k]", "-mu[k].T @ xs[k] / M"), ("-np.sum(mu[k], axis=0)", "-np.mean(mu[k], axis=0)")),
+        (
+            ("lam[N - 1] = (Y - xs[-1]) / M", "lam[N - 1] = (Y - xs[-1])"),
+            ("-mu[k].T @ xs[k]", "-mu[k].T @ xs[k] / M"),
+            ("-np.sum(mu[k], axis=0)", "-np.mean(mu[k], axis=0)"),
+        ),
         "out λ",
         ("too large by M",),
         "multipliers",
@@ -744,7 +783,10 @@ WRONG = (
     Wrong(
         KKT,
         "gradient without its minus",
-        (("-mu[k].T @ xs[k]", "mu[k].T @ xs[k]"), ("-np.sum(mu[k], axis=0)", "np.sum(mu[k], axis=0)")),
+        (
+            ("-mu[k].T @ xs[k]", "mu[k].T @ xs[k]"),
+            ("-np.sum(mu[k], axis=0)", "np.sum(mu[k], axis=0)"),
+        ),
         "S5",
         ("sign",),
         right=("loss", "multipliers"),
@@ -772,7 +814,10 @@ WRONG = (
         STEP,
         "weights updated before the backward pass",
         (
-            ("    d1 = (d2 @ W[1]) * h * (1 - h)\n", "    W1 = W[1] - eta * d2.T @ h\n    d1 = (d2 @ W1) * h * (1 - h)\n"),
+            (
+                "    d1 = (d2 @ W[1]) * h * (1 - h)\n",
+                "    W1 = W[1] - eta * d2.T @ h\n    d1 = (d2 @ W1) * h * (1 - h)\n",
+            ),
             ("W[1] - eta * d2.T @ h]", "W1]"),
         ),
         "S3",
@@ -782,7 +827,12 @@ WRONG = (
     Wrong(
         STEP,
         "gradient ascent",
-        (("W[0] - eta", "W[0] + eta"), ("W[1] - eta * d2.T", "W[1] + eta * d2.T"), ("b[0] - eta", "b[0] + eta"), ("b[1] - eta", "b[1] + eta")),
+        (
+            ("W[0] - eta", "W[0] + eta"),
+            ("W[1] - eta * d2.T", "W[1] + eta * d2.T"),
+            ("b[0] - eta", "b[0] + eta"),
+            ("b[1] - eta", "b[1] + eta"),
+        ),
         "S2",
         ("sign",),
     ),
@@ -844,7 +894,14 @@ WRONG = (
     Wrong(
         DEEP,
         "preactivations returned",
-        (("        states.append(x)", "        states.append(z)"), ("x = forward(theta, X)[-1]", "x = softmax(forward(theta, X)[-1])"), ("xs = [X] + forward(theta, X)", "zs = forward(theta, X); xs = [X] + [np.tanh(z) for z in zs[:-1]] + [softmax(zs[-1])]")),
+        (
+            ("        states.append(x)", "        states.append(z)"),
+            ("x = forward(theta, X)[-1]", "x = softmax(forward(theta, X)[-1])"),
+            (
+                "xs = [X] + forward(theta, X)",
+                "zs = forward(theta, X); xs = [X] + [np.tanh(z) for z in zs[:-1]] + [softmax(zs[-1])]",
+            ),
+        ),
         "out x",
         ("z^k stands where x^k belongs",),
         "states",
@@ -860,7 +917,10 @@ WRONG = (
     Wrong(
         DEEP,
         "the same error in every layer",
-        _one("delta = (delta @ W) * (1 - xs[k] ** 2)", "delta = (((xs[N] - Y) / M) @ W) * (1 - xs[k] ** 2)"),
+        _one(
+            "delta = (delta @ W) * (1 - xs[k] ** 2)",
+            "delta = (((xs[N] - Y) / M) @ W) * (1 - xs[k] ** 2)",
+        ),
         "S3",
         ("of the output",),
         right=("loss", "states"),
@@ -876,7 +936,9 @@ WRONG = (
     Wrong(
         DEEP,
         "penalty of the gradient in hidden layers only",
-        _one("dW = delta.T @ xs[k] + RHO * W", "dW = delta.T @ xs[k] + (RHO * W if k < N - 1 else 0)"),
+        _one(
+            "dW = delta.T @ xs[k] + RHO * W", "dW = delta.T @ xs[k] + (RHO * W if k < N - 1 else 0)"
+        ),
         "S5",
         ("ρ ω′(W⁴) is missing", "layer 4"),
         layer=4,
@@ -885,7 +947,10 @@ WRONG = (
     Wrong(
         DEEP,
         "derivative forgotten in the first layer",
-        _one("delta = (delta @ W) * (1 - xs[k] ** 2)", "delta = (delta @ W) * ((1 - xs[k] ** 2) if k > 1 else 1)"),
+        _one(
+            "delta = (delta @ W) * (1 - xs[k] ** 2)",
+            "delta = (delta @ W) * ((1 - xs[k] ** 2) if k > 1 else 1)",
+        ),
         "S4",
         ("layer 1", "σ′¹(z¹) is missing"),
         layer=1,

@@ -8,6 +8,7 @@ shapes that do not fit are an outcome, as they are for the program that has the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,9 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from lagrangenet.errors import DerivationError
-from lagrangenet.functions import ACTIVATIONS
+from lagrangenet.functions import ACTIVATIONS, Choice
 from lagrangenet.grading.answers import Layers
+from lagrangenet.grading.faults.named import CHOICES, FUNCTIONS, HALF_LOSSES
 from lagrangenet.problem import Problem
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
@@ -179,8 +181,8 @@ def _scalar(expr: sp.Expr) -> Evaluate:
         number = float(expr)
         return lambda _, __: number
     parts = [_scalar(part) for part in expr.args]
-    fold: Callable[[Iterable[Any]], Any] = {"Mul": np.prod, "Add": np.sum}[type(expr).__name__]
-    return lambda point, k: fold([part(point, k) for part in parts])
+    combine = math.prod if expr.is_Mul else math.fsum
+    return lambda point, k: combine([part(point, k) for part in parts])
 
 
 def _operands(nodes: Iterable[Node], axes: t.Axes) -> list[Evaluate]:
@@ -279,8 +281,9 @@ def _call(node: t.Call) -> Evaluate:
         return _sigma(node, _compile(node.args[0]))
     args = _operands(node.args, node.axes)
     if fn.name == "ell":
-        return lambda point, k: point.class_weights * _part(point.ell, fn.order)(
-            point.arrays["Y", 0], args[0](point, k)
+        return lambda point, k: (
+            point.class_weights
+            * _part(point.ell, fn.order)(point.arrays["Y", 0], args[0](point, k))
         )
     if fn.name == "omega":
         return lambda point, k: _omega(point, fn.order)(args[0](point, k))
@@ -335,57 +338,15 @@ def _named(fn: t.Fn, args: list[Evaluate]) -> Evaluate:
         penalty = _part(REGULARIZER_RULES[fn.name], fn.order)
         return lambda point, k: penalty(args[0](point, k))
     plain = FUNCTIONS.get(fn.name) or getattr(np, fn.name, None)
+    if plain is None and fn.name in ACTIVATIONS:  # one that a user has given by its formula
+        written = _part(Rule(*unlisted.activation(Choice(fn.name))), fn.order)
+        return lambda point, k: written(args[0](point, k))
     if plain is None:
         raise DerivationError(f"no value for the function {fn.name!r}")
     function_of: Callable[..., Any] = plain
     return lambda point, k: function_of(*(one(point, k) for one in args))
 
 
-def _logsumexp(z: Array) -> Array:
-    top = z.max(axis=1)
-    return np.asarray(top + np.log(np.exp(z - top[:, None]).sum(axis=1)))
-
-
-def _over_everything(z: Array) -> Array:
-    weights = np.exp(z - z.max())
-    return np.asarray(weights / weights.sum())
-
-
-def _diagonal(jacobian: Array) -> Array:
-    return np.asarray(jacobian * np.eye(jacobian.shape[-1]))
-
-
-#: The two terms of the binary cross-entropy of logits.
-HALF_LOSSES: Mapping[str, Callable[[Array, Array], Array]] = {
-    "positive_half": lambda y, x: y * np.logaddexp(0, -x),
-    "negative_half": lambda y, x: (1 - y) * np.logaddexp(0, x),
-}
-#: Functions of the trees that NumPy has under no name.
-FUNCTIONS: Mapping[str, Callable[..., Any]] = {
-    ">": np.greater,
-    ">=": np.greater_equal,
-    "<": np.less,
-    "<=": np.less_equal,
-    "positive": lambda x: np.maximum(x, np.finfo(float).tiny),
-    "logsumexp": _logsumexp,
-    "entrywise": np.multiply,
-}
-#: What fault rules select or sum; see :mod:`.samples`.
-CHOICES: Mapping[str, Callable[[Array], Any]] = {
-    "first_sample": lambda a: a[:1],
-    "last_sample": lambda a: a[-1:],
-    "without_first": lambda a: a[1:],
-    "without_last": lambda a: a[:-1],
-    "next_class": lambda a: np.roll(a, 1, axis=1),
-    "previous_class": lambda a: np.roll(a, -1, axis=1),
-    "other_order": lambda a: a.ravel(order="F").reshape(a.shape),
-    "sum_of_samples": lambda a: a.sum(axis=0, keepdims=True),
-    "mean_of_samples": lambda a: a.mean(axis=0, keepdims=True),
-    "sum_of_all": np.sum,
-    "sum_of_components": lambda a: a.sum(axis=-1),
-    "over_everything": _over_everything,
-    "diagonal": _diagonal,
-}
 _COMPILERS: Mapping[type[Node], Callable[[Any], Evaluate]] = {
     t.Ref: _ref,
     t.Number: _number,

@@ -38,6 +38,7 @@ TARGETS = {
     "S6": "db",
     "J": "J",
     "R": "R",
+    "R b": "R_b",
     "step W": "W_new",
     "step b": "b_new",
     "out x": "X_out",
@@ -56,8 +57,8 @@ class Equation:
     Attributes
     ----------
     label : str
-        ``S0`` to ``S6``; ``S2, S4`` of the output, where they are one; ``J`` and ``R``, the parts
-        of the objective; ``step W`` and ``step b``.
+        ``S0`` to ``S6``; ``S2, S4`` of the output, where they are one; ``J``, ``R`` and ``R b``, the
+        parts of the objective; ``step W`` and ``step b``; ``out x`` and ``out λ``, what is returned.
     node : Node
         The right-hand side.
     axes : tuple of sympy.Symbol
@@ -125,7 +126,7 @@ class Equations:
     @cached_property
     def general(self) -> tuple[Equation, ...]:
         """The equations that are computed: σ, ℓ, ω as they are."""
-        found = []
+        found: list[Equation] = []
         for condition in self.derivation.stationarity:
             expr = condition.residual if condition.unknown is None else condition.solution
             assert expr is not None
@@ -139,9 +140,7 @@ class Equations:
             node = condition.tree(expr, batch=True)
             axes = condition.wrt.indices[1:]
             if not any(e.label == condition.label and e.coupled == coupled for e in found):
-                found.append(
-                    Equation(condition.label, node, axes, condition.layers, None, coupled)
-                )
+                found.append(Equation(condition.label, node, axes, condition.layers, None, coupled))
         steps = self._steps() if self.updates else ()
         return (*found, *self._objective(False), *steps, *self._handed_out())
 
@@ -181,8 +180,9 @@ class Equations:
             if concrete:
                 written = log_of_output(self.lowering.concrete(term, last), last)
                 node = as_tree(written, (), last, self.lowering.positive)
+            penalty = "R b" if term.has(l.b) else "R"
             where = "all" if layered else "output"
-            yield Equation("R" if layered else "J", node, (), where)
+            yield Equation(penalty if layered else "J", node, (), where)
 
     def _steps(self) -> Iterator[Equation]:
         """θ ← θ − η ∂L/∂θ."""
@@ -204,7 +204,7 @@ class Equations:
         """Every equation at every layer, in the order in which a program computes them."""
         layers = range(1, problem.depth + 1)
         labels: list[tuple[str, int]] = [(e, k) for k in layers for e in ("S0", "S1")]
-        labels += [("J", problem.depth), *(("R", k) for k in layers)]
+        labels += [("J", problem.depth), *((e, k) for k in layers for e in ("R", "R b"))]
         for k in reversed(layers):
             labels += [("S2" if k == problem.depth else "S3", k), ("S4", k), ("S5", k), ("S6", k)]
         labels += [(f"step {name}", k) for k in layers for name in "Wb"]
@@ -222,8 +222,8 @@ class Equations:
         """The right equation at a layer, as mathematics."""
         if label == "J":
             return "J = (1/M) Σ_i ℓ(y_i, x_i^N)"
-        if label == "R":
-            return f"ρ Ω(W{t_layer(k)})"
+        if label in {"R", "R b"}:
+            return f"ρ Ω({'W' if label == 'R' else 'b'}{t_layer(k)})"
         if label.startswith("out"):
             return f"{label[-1]}{t_layer(k)}"
         if label.startswith("step"):

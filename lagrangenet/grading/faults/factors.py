@@ -29,7 +29,9 @@ def _factor_missing(node: Node, _: Place) -> Iterator[Change]:
     for j, factor in enumerate(node.factors):
         rest = node.factors[:j] + node.factors[j + 1 :]
         if rest or node.divisors:
-            yield Change(_product(node, rest, node.divisors), ("the factor ", factor, " is missing"))
+            yield Change(
+                _product(node, rest, node.divisors), ("the factor ", factor, " is missing")
+            )
     for j, divisor in enumerate(node.divisors):
         rest = node.divisors[:j] + node.divisors[j + 1 :]
         words = (*mean_of(divisor), " is missing")
@@ -131,7 +133,10 @@ SCALES: tuple[tuple[tuple[Node, ...], tuple[Node, ...], str], ...] = (
 
 
 @rule(
-    "constant factor", "A constant factor is off; follow it through the equations.", at="root", cost=1.15
+    "constant factor",
+    "A constant factor is off; follow it through the equations.",
+    at="root",
+    cost=1.15,
 )
 def _constant_factor(node: Node, _: Place) -> Iterator[Change]:
     for factors, divisors, words in SCALES:

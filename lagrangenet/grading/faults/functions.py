@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import sympy as sp
@@ -12,7 +12,7 @@ from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.tensor import Fn, Node
 
 #: Derivatives that are written through the function's own value, and get copied to others.
-THROUGH_VALUE = {
+THROUGH_VALUE: dict[str, Callable[[Node], Node]] = {
     "sigmoid": lambda x: t.Product(x.axes, (x, t.Total(x.axes, (t.ONE,), (x,)))),
     "tanh": lambda x: t.Total(x.axes, (t.ONE,), (t.Power(x.axes, x, sp.Integer(2)),)),
 }
@@ -42,8 +42,8 @@ def _other_slope(node: Node, place: Place) -> Iterator[Change]:
         return
     (argument,) = node.args
     for name in place.activations:
-        changed = t.Call(node.axes, Fn(name, order=1), node.args)
-        yield Change(changed, (f"{name}′ stands where ", node, " belongs"))
+        named = t.Call(node.axes, Fn(name, order=1), node.args)
+        yield Change(named, (f"{name}′ stands where ", node, " belongs"))
     if isinstance(argument, t.Ref) and argument.name == "Z":
         value = replace(argument, name="X")
         for name, written in THROUGH_VALUE.items():
@@ -64,7 +64,10 @@ def _extra_slope(node: Node, place: Place) -> Iterator[Change]:
     """δ = (x − y)/M of a pair of loss and activation, times σ′ once more."""
     if place.label != "S2, S4" or not isinstance(node, t.Product):
         return
-    (state,) = {n for n in node.walk() if isinstance(n, t.Ref) and n.name == "X"}
+    states = {n for n in node.walk() if isinstance(n, t.Ref) and n.name == "X"}
+    if len(states) != 1:
+        return
+    (state,) = states
     for written in THROUGH_VALUE.values():
         factor = written(replace(state, axes=node.axes))
         changed = t.Product(node.axes, (node, factor))
@@ -118,7 +121,14 @@ def _shifted_labels(node: Node, _: Place) -> Iterator[Change]:
     if isinstance(node, t.Ref) and node.name == "Y":
         for name in ("next_class", "previous_class"):
             changed = t.Call(node.axes, Fn(name), (node,))
-            yield Change(changed, ("the classes of ", node, " are shifted by one",))
+            yield Change(
+                changed,
+                (
+                    "the classes of ",
+                    node,
+                    " are shifted by one",
+                ),
+            )
 
 
 @rule("logarithm of another base", "Which logarithm is meant?", at="root", cost=1.2)

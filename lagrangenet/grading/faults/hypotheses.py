@@ -113,7 +113,7 @@ class Hypothesis:
 
 
 #: Labels of answers → the equations that nothing else shows.
-_ONLY = {"loss": ("J", "R"), "states": ("out x",), "multipliers": ("out λ",)}
+_ONLY = {"loss": ("J", "R", "R b"), "states": ("out x",), "multipliers": ("out λ",)}
 #: Equations that a student gets wrong together, by one wrong idea.
 TWINS = (
     ("S5", "S6"),
@@ -174,9 +174,7 @@ def _idea(one: Hypothesis) -> tuple[str, str, str]:
     return rule, words, one.scope.name
 
 
-def _through_the_difference(
-    equations: Equations, found: list[Hypothesis]
-) -> Iterator[Hypothesis]:
+def _through_the_difference(equations: Equations, found: list[Hypothesis]) -> Iterator[Hypothesis]:
     """Faults of the output's activation in a program that takes x − y for the error behind it."""
     fused = [e for e in equations.written_out if e.label == "S2, S4"]
     for one in found:

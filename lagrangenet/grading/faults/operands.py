@@ -72,16 +72,21 @@ def _transpose(node: Node, _: Place) -> Iterator[Change]:
     for side in ("left", "right"):
         factor = getattr(node, side)
         if len(factor.axes) == 2:
-            changed = replace(node, **{side: _transposed(factor)})
+            changed = _with(node, side, _transposed(factor))
             missing = isinstance(factor, t.Transposed)
             words = " is not transposed" if missing else " is transposed"
             yield Change(changed, (factor.arg if missing else factor, words))
 
 
+def _with(node: t.MatMul, side: str, factor: Node) -> t.MatMul:
+    """A product with another factor on one side."""
+    return replace(node, left=factor) if side == "left" else replace(node, right=factor)
+
+
 def _transposed(node: Node) -> Node:
     """The transpose, under the names of the axes that the product expects."""
     if isinstance(node, t.Transposed):
-        return node.arg.map(lambda one: one)
+        return node.arg
     return t.Transposed(node.axes, node)
 
 
@@ -112,4 +117,6 @@ def _transposed_result(node: Node, place: Place) -> Iterator[Change]:
 def _elementwise(node: Node, _: Place) -> Iterator[Change]:
     if isinstance(node, t.MatMul):
         changed = t.Call(node.axes, t.Fn("entrywise"), (node.left, node.right))
-        yield Change(changed, ("an entrywise product stands where the matrix product ", node, " belongs"))
+        yield Change(
+            changed, ("an entrywise product stands where the matrix product ", node, " belongs")
+        )

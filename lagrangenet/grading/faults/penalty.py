@@ -23,7 +23,7 @@ def _biases(node: Node, place: Place) -> Iterator[Change]:
         extra = t.Product(node.axes, (_RHO, slope))
         changed = t.total([extra, node], node.axes)
         yield Change(changed, ("the biases are regularized: ", extra, " is too much"))
-    if place.label == "R" and not any(n.name == "b" for n in node.walk() if isinstance(n, t.Ref)):
+    if place.label == "R":
         inner = t.Call((l.p,), Fn("omega"), (t.Ref((l.p,), "b", l.k),))
         extra = t.Product((), (_RHO, t.Reduced((), inner)))
         changed = t.total([node, extra], ())

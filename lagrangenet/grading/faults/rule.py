@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import sympy as sp
 
@@ -183,15 +183,14 @@ def _everywhere(entry: Rule, node: Node, place: Place) -> Iterator[Change]:
     """The changes of a node and of every node below it, put back into the tree."""
     yield from entry.change(node, place)
     for name, value in vars(node).items():
-        if isinstance(value, Node):
-            for change in _everywhere(entry, value, place):
-                yield Change(replace(node, **{name: change.node}), change.words)
-        elif isinstance(value, tuple):
-            for j, part in enumerate(value):
-                if isinstance(part, Node):
-                    for change in _everywhere(entry, part, place):
-                        parts = (*value[:j], change.node, *value[j + 1 :])
-                        yield Change(replace(node, **{name: parts}), change.words)
+        parts = value if isinstance(value, tuple) else (value,)
+        for j, part in enumerate(parts):
+            if not isinstance(part, Node):
+                continue
+            for change in _everywhere(entry, part, place):
+                changed = (*parts[:j], change.node, *parts[j + 1 :])
+                new: dict[str, Any] = {name: changed if isinstance(value, tuple) else change.node}
+                yield Change(replace(node, **new), change.words)
 
 
 def said(words: Words, layer: int | None = None, depth: int | None = None) -> str:

@@ -76,18 +76,21 @@ def _no_jacobian(node: Node, place: Place) -> Iterator[Change]:
 
 @rule("wrong axis", "Along which axis is the function normalized?", cost=1.1)
 def _wrong_axis(node: Node, _: Place) -> Iterator[Change]:
-    if isinstance(node, t.Call) and node.fn.name == "sigma" and node.fn.coupled:
-        if node.fn.order == 0:
-            inner = t.Transposed(node.axes, node.args[0])
-            changed = t.Transposed(node.axes, replace(node, args=(inner,)))
-            yield Change(changed, (node, " is normalized over the samples, not the components"))
-            whole = t.Call(node.axes, Fn("over_everything"), node.args)
-            yield Change(whole, (node, " is normalized over samples and components together"))
+    if isinstance(node, t.Call) and _is_vector_function(node.fn):
+        inner = t.Transposed(node.axes, node.args[0])
+        changed = t.Transposed(node.axes, replace(node, args=(inner,)))
+        yield Change(changed, (node, " is normalized over the samples, not the components"))
+        whole = t.Call(node.axes, Fn("over_everything"), node.args)
+        yield Change(whole, (node, " is normalized over samples and components together"))
 
 
 @rule("not normalized", "What does the denominator do?", cost=1.1)
 def _not_normalized(node: Node, _: Place) -> Iterator[Change]:
-    if isinstance(node, t.Call) and node.fn.name == "sigma" and node.fn.coupled:
-        if node.fn.order == 0:
-            changed = t.Call(node.axes, Fn("exp"), node.args)
-            yield Change(changed, ("exp is not divided by its sum in ", node))
+    if isinstance(node, t.Call) and _is_vector_function(node.fn):
+        changed = t.Call(node.axes, Fn("exp"), node.args)
+        yield Change(changed, ("exp is not divided by its sum in ", node))
+
+
+def _is_vector_function(fn: Fn) -> bool:
+    """Whether it is the activation of a layer whose components are coupled, such as softmax."""
+    return fn.name == "sigma" and fn.coupled and fn.order == 0

@@ -107,7 +107,9 @@ class Search:
         self.deadline = time.perf_counter() + seconds
 
     def explanation(self) -> Explanation | None:
-        """The simplest explanation, or None."""
+        """The simplest explanation, or None; also if no wrong array has come at all."""
+        if not (~self.right & (self.given.states != ABSENT)).any():
+            return None
         singles = [
             h for h, row in zip(self.predictions.hypotheses, self.blocks, strict=True) if row.all()
         ]
@@ -186,7 +188,6 @@ class Search:
 
     def _rest(self, first: int) -> list[Hypothesis]:
         """Second faults for a first one: those that move what it leaves unexplained."""
-        vectors, states = self.predictions.numbers
         explained = self.blocks[first]
         moved = ~self._like_right
         useful = (moved & ~explained).any(axis=1)
@@ -213,9 +214,7 @@ class Search:
             changes.append({**one, **two})
         yield first, second, changes
 
-    def _doubled(
-        self, first: Hypothesis
-    ) -> Iterator[tuple[Hypothesis, Hypothesis, list[Changes]]]:
+    def _doubled(self, first: Hypothesis) -> Iterator[tuple[Hypothesis, Hypothesis, list[Changes]]]:
         """Two faults in one equation."""
         changed = replace(first.equation, node=first.mutant.node)
         for mutant in mutants(changed.node, self.predictions.equations.place(changed)):
@@ -255,7 +254,7 @@ class Search:
             if not there:
                 continue
             with np.errstate(invalid="ignore"):
-                distance = np.abs(np.ravel(value) - given.vector[block.span])
+                distance = np.abs(np.ravel(np.asarray(value)) - given.vector[block.span])
             if not (distance <= given.allowed[block.span]).all():
                 return False
         return True
