@@ -98,5 +98,5 @@ def bubblewrap(seen: dict[str, Any], folder: str) -> list[str]:
     binds = [word for path in dict.fromkeys(prefix) for word in ("--ro-bind-try", path, path)]
     return [
         *(program, "--unshare-all", "--die-with-parent", "--new-session", *binds),
-        *("--dev", "/dev", "--bind", folder, folder, "--chdir", folder, "--"),
+        *("--dev", "/dev", "--bind", folder, folder, "--remount-ro", "/", "--chdir", folder, "--"),
     ]
