@@ -42,8 +42,8 @@ def _other_layer(node: Node, _: Place) -> Iterator[Change]:
     for step in (1, -1):
         fn = replace(node.fn, layer=node.fn.layer + step)
         moved = replace(argument, layer=argument.layer + step)
-        changed = replace(node, fn=fn, args=(moved,))
-        yield Change(changed, (changed, " stands where ", node, " belongs"))
+        for changed in (replace(node, fn=fn, args=(moved,)), replace(node, fn=fn)):
+            yield Change(changed, (changed, " stands where ", node, " belongs"))
 
 
 @rule("diagonal of the Jacobian, one sample", "Every output of this layer depends on every z_p.")

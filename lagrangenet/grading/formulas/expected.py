@@ -146,7 +146,8 @@ def lagrangian(task: Task, convention: Convention) -> Expected:
         penalized = task.functions.penalty is not None
         node = lagrangian_tree(convention, task.biases, penalized)
         changed = {**vars(task.rules), "through": convention.splitting == "z"}
-        _kept(key, Expected("L", expr, node, (), "all", None, Rules(**changed)))
+        used = frozenset(str(e.base.label) for e in expr.atoms(sp.Indexed)) & set(FAMILIES)
+        _kept(key, Expected("L", expr, node, (), "all", None, Rules(**changed), used))
     return _KNOWN[key]
 
 

@@ -199,19 +199,26 @@ def _alternatives(answer: Answer, setting: Setting, given: bool) -> Iterator[Con
 
 
 def _variables(answer: Answer, setting: Setting) -> set[str]:
-    """The multipliers and errors that an answer is written in."""
+    """The multipliers and errors of an answer; errors only if they are symbols.
+
+    ∂ℓ/∂x^k and ∂ℓ/∂z^k are what they are: no convention changes their sign.
+    """
     found = set()
-    for lines in answer.lines.values():
-        for mark in (mark for line in lines for mark in line.walk()):
-            if isinstance(mark, Slope) and isinstance(mark.of, Name):
-                meaning = setting.words.meaning(mark.of.name)
-                if meaning is not None and meaning.role == "ell":
-                    found.add("Delta")
-            elif isinstance(mark, Name):
-                meaning = setting.words.meaning(mark.name)
-                if meaning is not None and meaning.role in FAMILIES:
-                    found.add(meaning.role)
+    for line in (line for lines in answer.lines.values() for line in lines):
+        for mark in line.walk():
+            role = _role(mark, setting)
+            if role in FAMILIES:
+                found.add(role)
+            if isinstance(mark, Slope) and _role(mark.of, setting) == "ell":
+                by = _role(mark.by, setting)
+                if by == "Z" or (by in {"X", "output"} and mark in line.members):
+                    return found - {"Delta", "delta"}
     return found
+
+
+def _role(mark: object, setting: Setting) -> str:
+    meaning = setting.words.meaning(mark.name) if isinstance(mark, Name) else None
+    return "" if meaning is None else meaning.role
 
 
 def _fitting(
@@ -260,18 +267,30 @@ def _setting(
     if "objective" in options:
         chosen = replace(chosen, objective=options["objective"])
     return Setting(
-        task, chosen, words, options.get("weights") == "inputs first", options.get("samples", "")
+        task,
+        chosen,
+        words,
+        options.get("weights") == "inputs first",
+        options.get("samples", ""),
+        "lagrangian" in answer.texts,
     )
 
 
 def _inputs_first(answer: Answer, setting: Setting) -> bool:
-    """Whether the student's own forward pass has W^k with n_{k−1} rows."""
+    """Whether the student's own forward pass has W^k with n_{k−1} rows, and another part too."""
     if setting.inputs_first or "forward" not in answer.lines:
         return setting.inputs_first
+    other = replace(setting, inputs_first=True)
     if _part("forward", answer, setting, search=False).verdict == "right":
         return False
-    other = replace(setting, inputs_first=True)
-    return _part("forward", answer, other, search=False).verdict == "right"
+    if _part("forward", answer, other, search=False).verdict != "right":
+        return False
+    parts = [part for part in ("lagrangian", "recursion", "weights") if part in answer.lines]
+    here, there = (
+        sum(_part(part, answer, one, search=False).verdict == "right" for part in parts)
+        for one in (setting, other)
+    )
+    return there > here
 
 
 def _lagrangian(

@@ -72,6 +72,8 @@ class Setting:
         Whether W^k has n_{k−1} rows.
     samples : str
         ``rows`` or ``columns`` where the student says how samples are stored.
+    lagrangian : bool
+        Whether there is a Lagrangian, so that L is no loss.
     definitions : mapping
     """
 
@@ -80,6 +82,7 @@ class Setting:
     words: Vocabulary
     inputs_first: bool = False
     samples: str = ""
+    lagrangian: bool = False
     definitions: Mapping[str, Definition] = field(default_factory=dict)
 
 
@@ -186,11 +189,13 @@ def _unexplained(attempt: Attempt, setting: Setting) -> Judged:
     """Right or wrong, and how far from right."""
     if attempt.right:
         return _accepted(attempt, setting)
-    right = not attempt.stated.troubles and _first_gap(attempt, setting) == _AGREE
+    sound = not attempt.stated.troubles and _decisive(attempt)
+    if sound and _first_gap(attempt, setting) == _AGREE:
+        return _by_numbers(attempt, setting.task)
     distance = 1000
     if attempt.form is not None:
         distance = len(attempt.form.minus(attempt.expected.normal).terms)
-    return Judged(right, attempt.stated, attempt.expected, (), (), None, distance)
+    return Judged(False, attempt.stated, attempt.expected, (), (), None, distance)
 
 
 def _explained(options: list[list[Attempt]], setting: Setting) -> list[Judged]:
@@ -240,8 +245,9 @@ def _readings(line: Line, part: str, setting: Setting) -> Iterator[_Choice]:
         elif part == "output":
             subjects = [(Subject(role, LAST), (role, LAST)) for role in ("Delta", "delta")]
         else:
-            subjects = [(None, ("delta", K))]
-    loss = (False, True) if any(isinstance(m, Slope) for m in line.walk()) else (False,)
+            subjects = [(_default(part), (role, K)) for role in ("delta", "Delta")]
+    slopes = any(isinstance(mark, Slope) for mark in line.walk())
+    loss = (False, True) if slopes and not setting.lagrangian else (False,)
     inner = (True,) if part == "lagrangian" else (False,)
     for subject, overwritten in subjects:
         for samples in (*labels, *batches):
@@ -349,6 +355,8 @@ def _in_variables(tree: Tree, expected: Expected, setting: Setting) -> Tree:
     used = {one.name for one in walk(tree) if isinstance(one, Ref)} & set(FAMILIES)
     if not used or used <= expected.variables or len(expected.variables) != 1:
         return tree
+    if expected.label == "L":
+        return tree  # there, λ and μ are variables of their own
     (target,) = expected.variables
     if target not in {"lambda", "Delta"}:
         return tree
@@ -411,14 +419,32 @@ def _accepted(attempt: Attempt, setting: Setting) -> Judged:
     if isinstance(gap, Comparison):
         message = "the normal forms are equal and the numbers are not: please report this"
         return Judged(False, stated, expected, (Mistake("disagreement", message, ""),), (), gap)
-    return Judged(True, stated, expected, (), _notes(attempt), confirmed=gap == _AGREE)
+    notes = _notes(attempt, setting.task)
+    return Judged(True, stated, expected, (), notes, confirmed=gap == _AGREE)
 
 
-def _notes(attempt: Attempt) -> tuple[str, ...]:
+def _notes(attempt: Attempt, task: Task) -> tuple[str, ...]:
     found = list(attempt.stated.notes)
+    marks = list(walk(attempt.stated.tree))
+    if task.functions.penalty is None and Sym("rho") in marks:
+        found.append("the assignment has no regularizer: ρ = 0")
+    found += _where_it_holds(attempt, marks, task)
     if attempt.stated.slope == "sample":
         found.append("this is the gradient of one sample's loss; the update takes their mean")
     return tuple(found)
+
+
+def _where_it_holds(attempt: Attempt, marks: list[Tree], task: Task) -> list[str]:
+    """Whether a general line is written with the hidden layers' activation alone."""
+    functions, expected = task.functions, attempt.expected
+    if functions.hidden == functions.output or expected.layers not in {"hidden", "all"}:
+        return []
+    slopes = [one for one in walk(expected.tree) if isinstance(one, Fun) and one.order]
+    opaque = [one for one in marks if isinstance(one, Fun | Ref) and one.name in {"sigma", "jac"}]
+    if not slopes or expected.label == "L" or (opaque and len(functions.kinds) == 1):
+        return []
+    last = "k < N − 1" if any(one.layer == K + 1 for one in slopes) else "k < N"
+    return [f"for {last}: the output layer has another activation"]
 
 
 def _verdict(attempt: Attempt, setting: Setting, pairs: bool = True) -> Judged:
@@ -427,13 +453,25 @@ def _verdict(attempt: Attempt, setting: Setting, pairs: bool = True) -> Judged:
     if attempt.right:
         return _accepted(attempt, setting)
     gap = _UNKNOWN if stated.troubles else _first_gap(attempt, setting)
-    if gap == _AGREE:
-        note = "numbers at random networks agree; the normal forms could not decide"
-        return Judged(True, stated, expected, (), (*_notes(attempt), note), confirmed=True)
+    if gap == _AGREE and _decisive(attempt):
+        return _by_numbers(attempt, setting.task)
     mistakes = _mistakes(attempt, setting, pairs) or _where_it_ends(attempt, setting)
     return Judged(
         False, stated, expected, mistakes, (), gap if isinstance(gap, Comparison) else None
     )
+
+
+def _decisive(attempt: Attempt) -> bool:
+    """Whether equal numbers prove a line: not a Lagrangian with constraints that numbers satisfy."""
+    used = {one.name for one in walk(attempt.stated.tree) if isinstance(one, Ref)} & set(FAMILIES)
+    return attempt.expected.label != "L" or used == attempt.expected.variables
+
+
+def _by_numbers(attempt: Attempt, task: Task) -> Judged:
+    """A line that is right although its normal form is another one."""
+    note = "numbers at random networks agree; the normal forms could not decide"
+    notes = (*_notes(attempt, task), note)
+    return Judged(True, attempt.stated, attempt.expected, (), notes, confirmed=True)
 
 
 #: Numbers agree everywhere; there are none.

@@ -105,10 +105,14 @@ class Vocabulary:
         if script.symbol in bound:
             return Layer(bound[script.symbol], script.offset)
         if script.symbol.isdigit():
-            return Layer("", int(script.symbol) + script.offset)
+            return self.number(int(script.symbol) + script.offset)
         if script.symbol in self.depths:
             return LAST + script.offset
         return K + script.offset
+
+    def number(self, printed: int) -> Layer:
+        """A layer by its number; a notation may call the first one 0."""
+        return Layer("", printed + 1 - self.notation.first)
 
 
 #: What has been built already, by name of the notation.
@@ -281,6 +285,21 @@ def letters_of(line: Mark, words: Vocabulary) -> Letters:
         for binder in mark.binders if isinstance(mark, SumOver) else ():
             kinds.setdefault(binder.symbol, "sample" if binder.symbol in sampled else "component")
     return Letters(kinds)
+
+
+def free_sample(line: Mark, letters: Letters) -> str:
+    """The first letter of a sample that no sum binds."""
+    bound = {
+        binder.symbol
+        for mark in line.walk()
+        if isinstance(mark, SumOver)
+        for binder in mark.binders
+    }
+    for mark in line.walk():
+        for script in (*mark.subs, *mark.sups) if isinstance(mark, Name) else ():
+            if letters.kinds.get(script.symbol) == "sample" and script.symbol not in bound:
+                return script.symbol
+    return ""
 
 
 def _layer_letters(line: Mark, words: Vocabulary) -> set[str]:

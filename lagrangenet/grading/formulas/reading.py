@@ -42,6 +42,7 @@ from lagrangenet.grading.formulas.names import (
     Meaning,
     Scripts,
     Vocabulary,
+    free_sample,
     letters_of,
     scripts,
 )
@@ -133,6 +134,7 @@ class Reader:
         self.names: dict[str, str] = {}
         self.sample: list[str] = ["i"]
         self.ranges: dict[str, Layer] = {}
+        self.free_sample = ""
         self.depth = 0
 
     def refuse(self, at: int, cause: str, remedy: str) -> FormulaError:
@@ -142,6 +144,7 @@ class Reader:
     def begin(self, line: Mark) -> None:
         """Learn what the letters of a line are."""
         self.letters = letters_of(line, self.words)
+        self.free_sample = free_sample(line, self.letters)
 
     # -- expressions -------------------------------------------------------------------------------
 
@@ -307,7 +310,7 @@ class Reader:
         """A limit of a sum over layers."""
         match mark:
             case Literal(_, value) if value.denominator == 1:
-                return Layer("", int(value))
+                return self.words.number(int(value))
             case Name(name=name) if name in self.words.depths or name in self.words.layers:
                 return self.words.layer(Script(name), self.bound)
             case Signed(terms=((1, first), (sign, Literal(_, step)))) if step.denominator == 1:
@@ -335,6 +338,16 @@ class Reader:
             return Value(tree, inside.columns)
         return replace(inside, tree=Sum(index, SAMPLES, inside.tree))
 
+    def check_limits(self, binder: Binder, what: str, whole: bool) -> None:
+        """A sum over samples or components runs over all of them."""
+        lower = binder.lower
+        if lower is not None and not (isinstance(lower, Literal) and lower.value == 1):
+            self.shapes.trouble("sum", f"the sum over {what} does not begin at 1", lower.at)
+        if binder.upper is not None and not whole:
+            self.shapes.trouble(
+                "sum", f"the sum over {what} does not run over all of them", binder.upper.at
+            )
+
     def over_components(self, binder: Binder, body: Mark) -> Value:
         index = self.shapes.fresh()
         known = self.names.get(binder.symbol)
@@ -345,6 +358,7 @@ class Reader:
         else:
             self.names[binder.symbol] = known
         layer = self.ranges.get(index)
+        self.check_limits(binder, f"the components {binder.symbol}", isinstance(binder.upper, Name))
         if isinstance(binder.upper, Name) and layer is not None:
             upper = scripts(binder.upper, "n", self.words, self.bound).layer
             if upper is not None and upper != layer:
@@ -517,9 +531,7 @@ class Reader:
                 mark.at, f"{mark.name} with {len(letters)} components", "write sample and component"
             )
         whole = self.batch and not sample and not letters
-        here = self.names.get(sample, sample) if sample else self.sample[-1]
-        if sample and here == sample:
-            here = "i"
+        here = self.sample_index(sample)
         if whole:
             return self.all_samples(role, layer, over)
         if letters:
@@ -532,6 +544,14 @@ class Reader:
         del meaning
         return value.turned() if turned else value
 
+    def sample_index(self, letter: str) -> str:
+        """The name of a sample index: bound, the free one of the line, or another one."""
+        if not letter:
+            return self.sample[-1]
+        if letter in self.names:
+            return self.names[letter]
+        return "i" if letter == self.free_sample else f"sample {letter}"
+
     def all_samples(self, role: str, layer: Layer, over: Range) -> Value:
         rows, columns = Axis(self.shapes.fresh(), SAMPLES), Axis(self.shapes.fresh(), over)
         value = Value(Ref(role, layer, (rows.index, columns.index)), rows, columns)
@@ -542,6 +562,10 @@ class Reader:
     def sigma(self, mark: Name) -> Value:
         """σ(z), σ′^k(z^k), or σ′^k alone, which is taken at z^k."""
         found = self.scripts(mark, "sigma")
+        if found.extra:
+            raise self.refuse(
+                mark.at, f"I do not know what {found.extra[0]} means here", "write σ'^k(z^k)"
+            )
         layer = found.layer
         if mark.args is None:
             if layer is None:
@@ -608,7 +632,7 @@ class Reader:
         for letter in (*own.letters, own.sample):
             if letter and self.letters.kind(letter) == "sample":
                 sample = letter
-        here = self.names.get(sample, "i") if sample else self.sample[-1]
+        here = self.sample_index(sample)
         if mark.primes > 1:
             raise self.refuse(mark.at, "a second derivative of ℓ", "the first is needed")
         if not mark.primes:
@@ -672,7 +696,9 @@ class Reader:
         if role not in {"X", "Z", "output"} or layer is None:
             raise self.refuse(by.at, f"a derivative by {by.name}", "write ∂ℓ/∂x^N or ∂ℓ/∂z^k")
         meaning = self.words.meaning(by.name) or Meaning("X")
-        if of in {"objective", "lagrangian"} and not self.reading.loss:
+        if of == "lagrangian" and self.reading.loss:
+            self.shapes.note("L was read as the loss of one sample")
+        if of == "objective" or (of == "lagrangian" and not self.reading.loss):
             value = self.error(
                 "ell1" if layer == LAST else "Delta", layer, role, found, by, meaning
             )
@@ -735,10 +761,10 @@ class Reader:
         self.depth += 1
         if self.depth > 4:
             raise self.refuse(mark.at, f"{mark.name} is defined by itself", "define it once")
-        letters = self.letters
+        letters, free = self.letters, self.free_sample
         self.begin(definition.body)
         inside = self.value(definition.body)
-        self.letters = letters
+        self.letters, self.free_sample = letters, free
         self.depth -= 1
         layer = self.scripts(mark, "X").layer if definition.layered else None
         if layer is None or layer == K:
