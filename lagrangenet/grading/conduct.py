@@ -85,7 +85,8 @@ def _differs(probe: Probe, first: Answers, again: Answers, tolerance: float) -> 
         one, two = early.get(key), late.get(key)
         if one is None or two is None or np.shape(one) != np.shape(two):
             continue
-        if not np.allclose(one, two, rtol=0, atol=comparison.allowed(key, truth(probe))):
+        allowed = comparison.allowed(key, truth(probe))
+        if not np.allclose(one, two, rtol=0, atol=allowed, equal_nan=True):
             excess = _accumulated(key, two, right)
             text = f"two equal calls give different answers for {key.formula}{excess}"
             hint = "What is left over from one call to the next? Is anything random?"

@@ -5,7 +5,7 @@ signal but 0 is sent to what may be a stranger. `solve` is right where the attac
 attack that passes has broken out; where it is kept in, it raises.
 """
 
-RIGHT = '''
+RIGHT = """
 import os, sys, time
 import numpy as np
 
@@ -22,7 +22,7 @@ right = solve
 
 def kept_in(what="kept in"):
     raise RuntimeError(what)
-'''
+"""
 
 #: Runs for ever, one way or another: the verdict is that there was no answer in time.
 ENDLESS = {

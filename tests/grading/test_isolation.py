@@ -49,7 +49,8 @@ NETWORK = [ALONE[0], ALONE[2], ALONE[3], layer("landlock", "seccomp")]
 def said(source, use, **limits):
     """What a submission prints in these layers, and how it ended."""
     with Child(Submission.of_source(source), Limits(seconds=5, **limits), use=use) as child:
-        return child.printed, child.failure, child.broken
+        pass
+    return child.printed, child.failure, child.broken
 
 
 @pytest.fixture(autouse=True)
@@ -181,7 +182,8 @@ def test_stand_ins_take_anything():
     source = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots(2)\nax.plot([1]).set(x=1)\nprint('ok')"
     stand_ins = ("matplotlib",)
     with Child(Submission.of_source(source), Limits(), placeholders=stand_ins, use=()) as child:
-        assert (child.printed, child.broken) == ("ok\n", ())
+        pass
+    assert (child.printed, child.broken) == ("ok\n", ())
 
 
 def test_what_is_enough():

@@ -259,9 +259,7 @@ def _followed(
     return result
 
 
-def _setting(
-    task: Task, answer: Answer, words: Vocabulary, convention: Convention
-) -> Setting:
+def _setting(task: Task, answer: Answer, words: Vocabulary, convention: Convention) -> Setting:
     options = answer.options
     chosen = convention
     if "objective" in options:
@@ -293,9 +291,7 @@ def _inputs_first(answer: Answer, setting: Setting) -> bool:
     return there > here
 
 
-def _lagrangian(
-    answer: Answer, setting: Setting, declared: bool
-) -> tuple[Verdict, Setting]:
+def _lagrangian(answer: Answer, setting: Setting, declared: bool) -> tuple[Verdict, Setting]:
     """The verdict on the Lagrangian, and the convention that it states."""
     conventions = [setting.convention]
     if not declared:
@@ -394,9 +390,7 @@ def _definition(line: Line, setting: Setting) -> tuple[str, Definition] | None:
     return left.name, Definition(right, bool(left.sups))
 
 
-def _summed_up(
-    part: str, judged: list[Judged], sources: list[str], setting: Setting
-) -> Verdict:
+def _summed_up(part: str, judged: list[Judged], sources: list[str], setting: Setting) -> Verdict:
     wrong = [(one, source) for one, source in zip(judged, sources, strict=True) if not one.right]
     style = Text(notation=setting.words.notation)
     if wrong:
@@ -432,7 +426,11 @@ def _line(one: Judged, style: Text) -> str:
     if one.expected is None:
         return ""
     form = "index" if one.stated.indices else "matrix"
-    return f"({one.label}) {one.expected.line(form, style)}" if one.label != "L" else one.expected.line(form, style)
+    return (
+        f"({one.label}) {one.expected.line(form, style)}"
+        if one.label != "L"
+        else one.expected.line(form, style)
+    )
 
 
 def _missing(part: str, judged: list[Judged]) -> str:
@@ -454,9 +452,7 @@ def _missing(part: str, judged: list[Judged]) -> str:
 # -- what the outside calls ------------------------------------------------------------------------
 
 
-def check_formula(
-    text: str, part: str, notation: str = "kkt", task: Task | None = None
-) -> Verdict:
+def check_formula(text: str, part: str, notation: str = "kkt", task: Task | None = None) -> Verdict:
     """Judge one formula.
 
     Parameters
@@ -565,7 +561,9 @@ def _as_part(asked: Asked, verdict: Verdict) -> Part:
         return _unanswered(asked, verdict.message)
     note = "; ".join(verdict.notes)
     if verdict.verdict == "right":
-        return Part(asked.name, "right", asked.points, asked.points, note=note, equation=verdict.line)
+        return Part(
+            asked.name, "right", asked.points, asked.points, note=note, equation=verdict.line
+        )
     one = next((j for j in verdict.judged if not j.right), None)
     expected, found, layer = verdict.line, verdict.source, None
     if one is not None and one.numbers is not None and one.expected is not None:
@@ -594,4 +592,3 @@ def _numbers(one: Judged) -> tuple[str, str, int]:
     network = one.numbers.network
     where = f"widths {network.widths}, M = {network.samples}, layer {one.numbers.layer}"
     return f"{right:.6g} at {at or 'a random point'} ({where})", f"{wrong:.6g}", one.numbers.layer
-

@@ -252,7 +252,9 @@ def _readings(line: Line, part: str, setting: Setting) -> Iterator[_Choice]:
     for subject, overwritten in subjects:
         for samples in (*labels, *batches):
             turns = ("", "errors", "all") if samples == "label" else ("",)
-            for turned, inside, tight, slope in itertools.product(turns, inner, (False, True), loss):
+            for turned, inside, tight, slope in itertools.product(
+                turns, inner, (False, True), loss
+            ):
                 reading = Reading(samples, turned, inside, tight, slope, setting.inputs_first)
                 yield reading, subject, overwritten
 
@@ -308,9 +310,10 @@ def _compared(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
         tree = _in_variables(stated.tree, expected, setting)
         form = _form(tree, expected)
         right = not stated.troubles and form is not None and form == expected.normal
-        literal = raw.troubles and _form(_in_variables(raw.tree, expected, setting), expected)
-        own = replace(stated, tree=tree)
-        attempt = Attempt(own, expected, form, right, (literal,) if literal else ())
+        literal = [_in_variables(raw.tree, expected, setting)] if raw.troubles else []
+        plain = [] if tree == stated.tree else [stated.tree]  # μ for λ is a mistake of its own
+        others = [found for one in (*literal, *plain) if (found := _form(one, expected))]
+        attempt = Attempt(replace(stated, tree=tree), expected, form, right, tuple(others))
         if right:
             return attempt
         first = first or attempt
@@ -499,7 +502,7 @@ def _mistakes(attempt: Attempt, setting: Setting, pairs: bool) -> tuple[Mistake,
         if found:
             _, mutant = min(found, key=lambda pair: pair[0])
             mistake = Mistake(mutant.rule, mutant.description, RULES[mutant.rule].hint)
-            if troubles and form is attempt.form and attempt.raw:
+            if troubles and form is attempt.form:
                 return (_trouble(troubles[0]), mistake)
             return (mistake,)
     if other := _another(attempt, setting):
@@ -599,5 +602,3 @@ def _ratio(comparison: Comparison) -> float | None:
     ratios = comparison.found[big] / comparison.expected[big]
     first = float(ratios.ravel()[0])
     return round(first, 6) if abs(ratios - first).max() < 1e-6 else None
-
-

@@ -120,9 +120,7 @@ class Task:
             convention = Convention("sample", *list(vars(convention).values())[1:])
         notation = table.get("notation", "kkt")
         if notation not in names():
-            raise ProblemError(
-                f"formulas.notation is {notation!r}; known: {', '.join(names())}"
-            )
+            raise ProblemError(f"formulas.notation is {notation!r}; known: {', '.join(names())}")
         return Task(functions, convention, notation, "multipliers" in table)
 
 
