@@ -21,7 +21,7 @@ from lagrangenet.grading.formulas.conventions import (
     lagrangian_parts,
     lagrangian_tree,
 )
-from lagrangenet.grading.formulas.indexed import LAST, K, Ref, Tree, indexed, walk
+from lagrangenet.grading.formulas.indexed import LAST, Ref, Tree, indexed, walk
 from lagrangenet.grading.formulas.normal import Normal, Rules, TooLarge, normal
 from lagrangenet.grading.formulas.statements import Statement
 from lagrangenet.grading.formulas.task import Task

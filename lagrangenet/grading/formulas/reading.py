@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from lagrangenet.grading.formulas.cursor import POWER
 from lagrangenet.grading.formulas.indexed import (
     LAST,
     SAMPLES,
@@ -32,7 +33,6 @@ from lagrangenet.grading.formulas.indexed import (
     renamed,
     walk,
 )
-from lagrangenet.grading.formulas.parser import POWER
 from lagrangenet.grading.formulas.names import (
     ARRAYS,
     ERRORS,
