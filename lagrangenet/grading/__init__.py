@@ -7,8 +7,9 @@ The oracle and the derivation stay in this process; what a submission computes c
 """
 
 from lagrangenet.grading.answers import Answers, Failure, Probe
-from lagrangenet.grading.assignment import Asked, Assignment, Limits, Network
+from lagrangenet.grading.assignment import Asked, Assignment, Limits
 from lagrangenet.grading.contract import Contract, Layout
+from lagrangenet.grading.network import Network
 from lagrangenet.grading.result import Grade, Part
 
 __all__ = [

@@ -8,104 +8,20 @@ nothing that the contract does not answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from lagrangenet.errors import ProblemError
-from lagrangenet.functions import ACTIVATIONS, LOSSES, REGULARIZERS, Choice
 from lagrangenet.grading.contract import Contract
-from lagrangenet.problem import Dense, Problem
+from lagrangenet.grading.keys import positive, strings, subtable, typed, whole
+from lagrangenet.grading.network import Network, network_from_table
 from lagrangenet.toml import array_of_tables, only, read, tables
 
 #: What a part can ask for; the first four are answered by code, the last by a formula.
 ASKS = ("loss", "gradient", "multipliers", "states", "formula")
-REDUCTIONS = ("mean", "sum", "mean of entries")
-#: No family draws networks deeper or wider than this.
-LARGEST_DEPTH, LARGEST_WIDTH = 12, 512
-
-
-@dataclass(frozen=True)
-class Network:
-    """A family of chains and the objective that the submission computes.
-
-        J = c · (1/M) Σ_i ℓ(y_i, x_i^N) + ρ Ω(θ),  c = scale · {mean: 1, sum: M, mean of entries: 1/n_N}
-
-    Attributes
-    ----------
-    widths : tuple of (int or None)
-        n_0, ..., n_N, None for any; empty if the depth is open too.
-    depths : (int, int)
-        Smallest and largest N.
-    activations : tuple of Choice
-        σ of the hidden layers: one for all of them, or one for each.
-    output : Choice
-        σ^N.
-    loss : Choice
-        ℓ.
-    regularizer : Choice or None
-        Ω with ρ; see ``over_samples``.
-    reduction : {"mean", "sum", "mean of entries"}
-        How the losses of samples become one number.
-    scale : float
-        A factor of the loss that the course uses, such as 2 for Σ(x−y)².
-    over_samples : bool
-        Whether the regularizer is divided by M, as in λ/(2m) Σ W².
-    """
-
-    widths: tuple[int | None, ...]
-    depths: tuple[int, int]
-    activations: tuple[Choice, ...]
-    output: Choice
-    loss: Choice
-    regularizer: Choice | None = None
-    reduction: str = "mean"
-    scale: float = 1.0
-    over_samples: bool = False
-
-    @property
-    def strength(self) -> float:
-        """ρ as the submission knows it; 0 without a regularizer."""
-        return 0.0 if self.regularizer is None else dict(self.regularizer.parameters)["strength"]
-
-    def factor(self, widths: Iterable[int], samples: int) -> float:
-        """c: the submission's J without regularizer is c times the package's."""
-        last = list(widths)[-1]
-        return self.scale * {"mean": 1.0, "sum": float(samples)}.get(self.reduction, 1.0 / last)
-
-    def problem(
-        self, widths: Iterable[int], samples: int, strength: float | None = None
-    ) -> Problem:
-        """The member of the family with these widths, whose J is the submission's divided by c.
-
-        Parameters
-        ----------
-        widths : iterable of int
-            n_0, ..., n_N.
-        samples : int
-            M, which decides the effective strength where losses are summed.
-        strength : float, optional
-            ρ as the submission is told it; by default the declared one. Zero: no regularizer.
-        """
-        sizes = list(widths)
-        hidden = len(sizes) - 2
-        inner = self.activations * hidden if len(self.activations) == 1 else self.activations
-        if hidden < 0 or len(inner[:hidden]) != hidden:
-            raise ProblemError(f"network: no member of the family has the widths {sizes}")
-        layers = [Dense(n, a) for n, a in zip(sizes[1:-1], inner, strict=False)]
-        layers.append(Dense(sizes[-1], self.output))
-        return Problem(sizes[0], layers, self.loss, self._penalty(sizes, samples, strength))
-
-    def _penalty(self, sizes: list[int], samples: int, strength: float | None) -> Choice | None:
-        told = self.strength if strength is None else strength
-        if self.regularizer is None or told == 0.0:
-            return None
-        shared = 1.0 / samples if self.over_samples else 1.0
-        effective = told * shared / self.factor(sizes, samples)
-        values = dict(self.regularizer.parameters) | {"strength": effective}
-        return Choice(self.regularizer.name, tuple(sorted(values.items())))
 
 
 @dataclass(frozen=True)
@@ -230,19 +146,19 @@ class Assignment:
         only(table, known, "an assignment")
         if "network" not in table:
             raise ProblemError("the assignment has no [network]")
-        submission = _table(table, "submission")
-        contract = Contract.from_table(submission) if submission else None
-        formulas = _table(table, "formulas")
+        submission = subtable(table, "submission")
+        contract = Contract.from_table(submission) if "submission" in table else None
+        formulas = subtable(table, "formulas")
         return cls(
-            _typed(table, "name", str, "assignment"),
-            _network(_table(table, "network"), contract),
+            typed(table, "name", str, "assignment"),
+            _fitting(network_from_table(subtable(table, "network")), contract),
             contract,
             _parts(array_of_tables(table, "parts"), contract),
-            _typed(table, "hidden", bool, True),
-            _positive(table, "tolerance", 1e-6),
-            _limits(_table(table, "limits")),
-            _strings(table, "packages", ("numpy",)),
-            _strings(table, "placeholders", ("matplotlib",)),
+            typed(table, "hidden", bool, True),
+            positive(table, "tolerance", 1e-6),
+            _limits(subtable(table, "limits")),
+            strings(table, "packages", ("numpy",)),
+            strings(table, "placeholders", ("matplotlib",)),
             MappingProxyType(formulas),
         )
 
@@ -252,97 +168,17 @@ class Assignment:
         return cls.from_toml(read(path))
 
 
-T = TypeVar("T")
-
-
-def _table(table: Mapping[str, Any], key: str) -> dict[str, Any]:
-    found = table.get(key, {})
-    if not isinstance(found, dict):
-        raise ProblemError(f"{key!r} has to be a table: [{key}]")
-    return dict(found)
-
-
-def _typed(table: Mapping[str, Any], key: str, kind: type[T], default: T) -> T:
-    found = table.get(key, default)
-    if not isinstance(found, kind):
-        raise ProblemError(f"{key!r} is {found!r}; expected as in {default!r}")
-    return found
-
-
-def _positive(table: Mapping[str, Any], key: str, default: float) -> float:
-    found = table.get(key, default)
-    real = isinstance(found, int | float) and not isinstance(found, bool)
-    if not (real and math.isfinite(found) and found > 0):
-        raise ProblemError(f"{key!r} is {found!r}; it has to be a positive number")
-    return float(found)
-
-
-def _strings(table: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
-    found = table.get(key, default)
-    if isinstance(found, str) or not all(isinstance(item, str) for item in found):
-        raise ProblemError(f"{key!r} is {found!r}; expected a list of names")
-    return tuple(found)
-
-
-def _network(table: dict[str, Any], contract: Contract | None) -> Network:
-    keys = {"widths", "depth", "activation", "output", "loss", "regularizer", "reduction", "scale"}
-    only(table, keys | {"over_samples"}, "[network]")
-    if "loss" not in table:
-        raise ProblemError('[network] has no "loss"')
-    widths, depths = _sizes(table)
-    hidden = table.get("activation", "tanh")
-    loss = LOSSES.choose(table["loss"])
-    names = hidden if isinstance(hidden, list) else [hidden]
-    if isinstance(hidden, list) and len(hidden) != depths[1] - 1:
+def _fitting(network: Network, contract: Contract | None) -> Network:
+    """The network, if the contract goes with it."""
+    summed = network.reduction == "sum" or network.over_samples
+    if contract is not None and contract.layout.single and summed:
         raise ProblemError(
-            f"network.activation lists {len(hidden)} functions for {depths[1] - 1} hidden layers"
+            f"submission.samples is {contract.layout.samples!r}: a call with one sample has no sum over "
+            'samples; leave network.reduction at "mean" and network.over_samples at false'
         )
-    reduction = table.get("reduction", "mean")
-    if reduction not in REDUCTIONS:
-        raise ProblemError(f"network.reduction is {reduction!r}; known: {', '.join(REDUCTIONS)}")
-    penalty = table.get("regularizer")
-    network = Network(
-        widths,
-        depths,
-        tuple(ACTIVATIONS.choose(name) for name in names),
-        ACTIVATIONS.choose(table.get("output") or LOSSES[loss.name].default_output),
-        loss,
-        None if penalty is None else REGULARIZERS.choose(penalty),
-        reduction,
-        _positive(table, "scale", 1.0),
-        _typed(table, "over_samples", bool, False),
-    )
     if contract is not None and contract.takes("rho") and network.regularizer is None:
         raise ProblemError("submission.calls pass rho, but network.regularizer is not declared")
-    example = [n or 3 for n in widths] or [3] * (depths[1] + 1)
-    network.problem(example, 2)
     return network
-
-
-def _sizes(table: Mapping[str, Any]) -> tuple[tuple[int | None, ...], tuple[int, int]]:
-    if ("widths" in table) == ("depth" in table):
-        raise ProblemError('[network] needs either "widths" or "depth"')
-    if "widths" in table:
-        widths = tuple(None if n == "any" else _whole("widths", n) for n in table["widths"])
-        if not 2 <= len(widths) <= LARGEST_DEPTH + 1:
-            raise ProblemError(
-                f"network.widths has {len(widths)} entries; inputs and outputs at least"
-            )
-        return widths, (len(widths) - 1,) * 2
-    depth = table["depth"]
-    low, high = depth if isinstance(depth, list) and len(depth) == 2 else (depth, depth)
-    low, high = _whole("depth", low), _whole("depth", high)
-    if not low <= high <= LARGEST_DEPTH:
-        raise ProblemError(f"network.depth is {depth!r}; at most {LARGEST_DEPTH}, as in [1, 4]")
-    return (), (low, high)
-
-
-def _whole(key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_WIDTH:
-        raise ProblemError(
-            f'network.{key}: {value!r} is neither a whole number (1 to {LARGEST_WIDTH}) nor "any"'
-        )
-    return value
 
 
 def _parts(given: list[dict[str, Any]], contract: Contract | None) -> tuple[Asked, ...]:
@@ -371,14 +207,14 @@ def _part(k: int, table: dict[str, Any], answered: tuple[str, ...]) -> Asked:
         raise ProblemError(f'part {k}: asks = "formula" goes with formula = "..."')
     if table.get("of", "") not in {"", "W", "b"}:
         raise ProblemError(f"part {k}: of is {table['of']!r}; W or b")
-    layers = tuple(_whole(f"part {k}: layers", item) for item in table.get("layers", ()))
+    layers = tuple(whole(f"part {k}: layers", item) for item in table.get("layers", ()))
     default = table.get("formula") or " ".join([asks, table.get("of", "")]).strip()
-    name = _typed(table, "name", str, str(default))
-    points = _positive(table, "points", 1.0)
+    name = typed(table, "name", str, str(default))
+    points = positive(table, "points", 1.0)
     return Asked(name, asks, points, layers, table.get("of", ""), str(table.get("formula", "")))
 
 
 def _limits(table: dict[str, Any]) -> Limits:
     only(table, {item.name for item in fields(Limits)}, "[limits]")
-    given: dict[str, Any] = {key: _positive(table, key, 1.0) for key in table}
+    given: dict[str, Any] = {key: positive(table, key, 1.0) for key in table}
     return Limits(**{k: v if k == "seconds" else math.ceil(v) for k, v in given.items()})

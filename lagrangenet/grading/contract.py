@@ -213,7 +213,8 @@ class Contract:
         }
         for key, value in given.items():
             default = getattr(Layout(), key)
-            if type(value) is not type(default):
+            texts = not isinstance(value, tuple) or all(isinstance(item, str) for item in value)
+            if type(value) is not type(default) or not texts:
                 raise ProblemError(f"submission.{key} is {value!r}; expected as in {default!r}")
         if given.get("bias") in {"first", "last"}:
             given.setdefault("keys", ("W{k}",))

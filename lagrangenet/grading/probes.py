@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from lagrangenet.functions import ACTIVATIONS, LOSSES
 from lagrangenet.grading.answers import Layers, Probe
-from lagrangenet.grading.assignment import Assignment, Network
+from lagrangenet.grading.assignment import Assignment
+from lagrangenet.grading.network import Network
 from lagrangenet.problem import Problem
 from lagrangenet.verify.textbook import Textbook
 

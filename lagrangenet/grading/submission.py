@@ -167,7 +167,6 @@ def _formulas(name: str, text: str) -> dict[str, str]:
     except tomllib.TOMLDecodeError as error:
         raise DataError(f"{name} is no TOML: {error}") from None
     inner = table.get("formulas", table)
-    texts = {key: value for key, value in inner.items() if isinstance(value, str)}
-    if not isinstance(inner, dict) or len(texts) < len(inner):
+    if not isinstance(inner, dict) or not all(isinstance(text, str) for text in inner.values()):
         raise DataError(f'{name}: formulas are texts, as in lambda_N = "-(1/M) ..."')
-    return texts
+    return dict(inner)

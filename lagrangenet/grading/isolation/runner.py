@@ -10,74 +10,19 @@ from __future__ import annotations
 import sys
 import time
 import types
-from collections.abc import Iterator
-from importlib import machinery, util
 from typing import Any
 
+from .imports import TEXTS, Finder, run
 from .wire import receive, send
 
 MAX_NODES, MAX_DEPTH, MAX_TEXT = 20_000, 8, 600
 _KINDS = "fiub"
 _np: Any = None
-#: The names under which the submission's texts are compiled: what is counted and shown.
-_texts: set[str] = set()
 _clock = time.perf_counter
 
 
 class Missing(Exception):
     """A name that the contract calls and the submission does not have."""
-
-
-class StandIn(types.ModuleType):
-    """A package that is not there: every attribute and every call is another stand-in."""
-
-    __path__: list[str] = []  # noqa: RUF012  # what makes a module a package
-
-    def __getattr__(self, name: str) -> Any:
-        """Give a stand-in, but for what Python itself asks for."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return StandIn(name)
-
-    def __call__(self, *_: Any, **__: Any) -> Any:
-        """Give a stand-in."""
-        return StandIn("value")
-
-    def __iter__(self) -> Iterator[Any]:
-        """Two of them, as ``fig, axes = plt.subplots()`` needs."""
-        return iter((StandIn("value"), StandIn("value")))
-
-
-class Finder:
-    """Imports besides the standard library: allowed packages, the submission's files, stand-ins."""
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.packages, self.files = config["packages"], config["modules"]
-        self.placeholders = set(config["placeholders"])
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Find a top-level package by its folder, a file by its text, a stand-in by its name."""
-        del path, target
-        if name in self.files:
-            return machinery.ModuleSpec(name, self)  # type: ignore[arg-type]  # finder and loader in one
-        if name in self.packages:
-            folder = self.packages[name]
-            if folder.endswith(".py"):
-                return util.spec_from_file_location(name, folder)
-            start = f"{folder}/__init__.py"
-            return util.spec_from_file_location(name, start, submodule_search_locations=[folder])
-        if name.split(".", maxsplit=1)[0] in self.placeholders:
-            return machinery.ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]
-        return None
-
-    def create_module(self, spec: Any) -> Any:
-        """Give the module that a spec stands for."""
-        return types.ModuleType(spec.name) if spec.name in self.files else StandIn(spec.name)
-
-    def exec_module(self, module: Any) -> None:
-        """Run a file of the submission."""
-        if module.__name__ in self.files:
-            _run(f"{module.__name__}.py", self.files[module.__name__], module)
 
 
 def prepare(config: dict[str, Any]) -> None:
@@ -110,18 +55,12 @@ def load(blocks: list[list[str]]) -> tuple[types.ModuleType, list[str]]:
     broken = []
     for title, text in blocks:
         try:
-            _run(title, text, module)
+            run(title, text, module)
         except BaseException as error:  # noqa: BLE001  # exit() and KeyboardInterrupt are answers too
             broken.append(_described(error, title))
             if len(broken) >= 20:
                 break
     return module, broken
-
-
-def _run(title: str, text: str, module: types.ModuleType) -> None:
-    _texts.add(f"<{title}>")
-    code = compile(text, f"<{title}>", "exec", dont_inherit=True)
-    exec(code, module.__dict__)  # noqa: S102  # the submission, in the child that is made for it
 
 
 def answer(
@@ -203,7 +142,7 @@ def _counter(counts: dict[str, int]) -> Any:
     def count(frame: Any, event: str, argument: Any) -> None:
         del argument
         code = frame.f_code
-        if event == "call" and code.co_filename in _texts:
+        if event == "call" and code.co_filename in TEXTS:
             counts[code.co_qualname] = counts.get(code.co_qualname, 0) + 1
 
     return count
@@ -353,7 +292,7 @@ def _described(error: BaseException, where: str) -> str:
         if step is None:
             break
         name = step.tb_frame.f_code.co_filename
-        if name in _texts:
+        if name in TEXTS:
             place = f" ({name[1:-1]}, line {step.tb_lineno}, in {step.tb_frame.f_code.co_name})"
         step = step.tb_next
     if not place and not isinstance(error, SyntaxError):
