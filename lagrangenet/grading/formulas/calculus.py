@@ -5,15 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from lagrangenet.grading.formulas.scripts import Names
-from lagrangenet.grading.formulas.tree import (
-    Binder,
-    Chain,
-    Literal,
-    Mark,
-    Name,
-    Slope,
-    SumOver,
-)
+from lagrangenet.grading.formulas.tree import Binder, Chain, Literal, Mark, Name, Slope, SumOver
 
 
 class Calculus(Names):

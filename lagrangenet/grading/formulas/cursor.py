@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from lagrangenet.grading.formulas.tokens import Token, tokens
-from lagrangenet.grading.formulas.tree import (
-    FormulaError,
-    Mark,
-)
+from lagrangenet.grading.formulas.tree import FormulaError, Mark
 
 #: How deep brackets may be nested, and the largest power.
 NESTING, POWER = 25, 6
@@ -73,5 +70,13 @@ class Cursor:
         raise NotImplementedError
 
     def factor(self) -> Mark:
-        """One factor."""
+        """One factor, with its scripts."""
+        raise NotImplementedError
+
+    def primary(self) -> Mark:
+        """One factor, without."""
+        raise NotImplementedError
+
+    def derivative(self, at: int, above: Mark | None, below: Mark | None) -> Mark:
+        """∂above/∂below."""
         raise NotImplementedError

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import sympy as sp
 
@@ -21,13 +21,15 @@ from lagrangenet.grading.formulas.conventions import (
     lagrangian_parts,
     lagrangian_tree,
 )
-from lagrangenet.grading.formulas.indexed import LAST, Ref, Tree, indexed, walk
-from lagrangenet.grading.formulas.normal import Normal, Rules, TooLarge, normal
+from lagrangenet.grading.formulas.conversion import indexed
+from lagrangenet.grading.formulas.indexed import LAST, Ref, Tree, walk
+from lagrangenet.grading.formulas.normal import Rules, normal
 from lagrangenet.grading.formulas.statements import Statement
 from lagrangenet.grading.formulas.task import Task
+from lagrangenet.grading.formulas.terms import Normal, TooLarge
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.contraction import contract
-from lagrangenet.symbolic.lagrangian import affine
+from lagrangenet.symbolic.lagrangian import Splitting, affine
 from lagrangenet.symbolic.printing import terms, text
 from lagrangenet.symbolic.stationarity import Condition
 from lagrangenet.symbolic.styles import Text
@@ -35,6 +37,8 @@ from lagrangenet.symbolic.tensor import Node
 
 #: Pairs of mistakes are searched among the rules up to this cost.
 PAIR_COST = 1.0
+#: How many equations and conventions are kept.
+KEPT = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,78 +133,50 @@ def _spaced(parts: list[str]) -> list[str]:
     return [part if not n else f" {part}" for n, part in enumerate(parts)]
 
 
-_KNOWN: dict[object, Expected] = {}
-
-
-def _kept(key: object, made: Expected) -> Expected:
-    return _KNOWN.setdefault(key, made)
-
-
+@lru_cache(maxsize=KEPT)
 def lagrangian(task: Task, convention: Convention) -> Expected:
     """The Lagrangian in a convention."""
-    key = ("L", task, convention)
-    if key not in _KNOWN:
-        expr = sp.Add(*lagrangian_parts(convention, task.biases, task.functions.kinds))
-        if task.functions.penalty is None:
-            expr = expr.xreplace({l.rho: sp.S.Zero})
-        penalized = task.functions.penalty is not None
-        node = lagrangian_tree(convention, task.biases, penalized)
-        changed = {**vars(task.rules), "through": convention.splitting == "z"}
-        used = frozenset(str(e.base.label) for e in expr.atoms(sp.Indexed)) & set(FAMILIES)
-        _kept(key, Expected("L", expr, node, (), "all", None, Rules(**changed), used))
-    return _KNOWN[key]
+    expr = sp.Add(*lagrangian_parts(convention, task.biases, task.functions.kinds))
+    penalized = task.functions.penalty is not None
+    if not penalized:
+        expr = expr.xreplace({l.rho: sp.S.Zero})
+    node = lagrangian_tree(convention, task.biases, penalized)
+    rules = replace(task.rules, through=convention.splitting == "z")
+    return Expected("L", expr, node, (), "all", None, rules, _variables(expr))
+
+
+def _variables(expr: sp.Expr) -> frozenset[str]:
+    """The multipliers or errors in an expression."""
+    return frozenset(str(e.base.label) for e in expr.atoms(sp.Indexed)) & set(FAMILIES)
 
 
 def candidates(task: Task, convention: Convention, stated: Statement) -> list[Expected]:
     """The derived equations that a statement may be meant to be, the likeliest first."""
-    unknown = stated.unknown
-    used = {one.name for one in walk(stated.tree) if isinstance(one, Ref)} & set(FAMILIES)
-    if unknown in {"X", "Z"}:
-        label = "S1" if unknown == "X" else "S0"
-        found = [_of(task, convention, "lambda", "preactivation", label, stated)]
-        if unknown == "X":
-            found.insert(0, _written_out(found[0]))
-            weights = any(isinstance(one, Ref) and one.name == "W" for one in walk(stated.tree))
-            found.sort(key=lambda e: e.written != weights)
-        return found
-    if unknown in {"W", "b"}:
-        label = "S5" if unknown == "W" else "S6"
-        found = [
-            _of(task, convention, variable, splitting, label, stated)
-            for variable, splitting in _VARIABLES
-        ]
-        found.sort(key=lambda e: e.variables != used)
-        return found
-    output = stated.layer == LAST
-    found = []
-    for variable, splitting in _VARIABLES:
-        for condition in _conditions(task, convention, variable, splitting):
-            solved = condition.unknown
-            if solved is None or str(solved.base.label) != unknown:
-                continue
-            coupled = (output or stated.below) and len(task.functions.kinds) > 1
-            if condition.kind is not None and (condition.kind == l.COUPLED) != coupled:
-                continue
-            labels = {"output": output, "hidden": not output, "all": True}
-            if labels[condition.layers] and not (output and condition.label == "S3"):
-                found.append(_made(task, convention, condition, variable, splitting, stated))
-    found.sort(key=lambda e: e.variables != used)
-    return list(dict.fromkeys(found))
+    refs = [one.name for one in walk(stated.tree) if isinstance(one, Ref)]
+    about = About(stated.unknown, stated.layer == LAST, stated.below, stated.slope)
+    found = list(dict.fromkeys(_about(task, convention, about)))
+    if stated.unknown == "X":
+        found = [_written_out(found[0]), *found]
+        found.sort(key=lambda e: e.written != ("W" in refs))
+    else:
+        found.sort(key=lambda e: e.variables != set(refs) & set(FAMILIES))
+    return found
 
 
-def _written_out(given: Expected) -> Expected:
-    """x^k = σ^k(W^k x^{k−1} + b^k), without the abbreviation z."""
-    key = ("written out", given)
-    if key not in _KNOWN:
-        expr = given.expr.replace(
-            lambda e: isinstance(e, sp.Indexed) and e.base == l.Z, lambda e: affine(*e.indices)
-        )
-        node = contract(expr, (l.i, l.p), (l.i,))
-        _kept(key, replace(given, expr=expr, node=node, written=True))
-    return _KNOWN[key]
+@dataclass(frozen=True)
+class About:
+    """What a statement is about: its unknown, its layer, and what is differentiated."""
+
+    unknown: str
+    output: bool
+    below: bool
+    slope: str
 
 
-_VARIABLES = (
+#: The label of the equation of an unknown that is no multiplier.
+_LABELS = {"X": "S1", "Z": "S0", "W": "S5", "b": "S6"}
+#: The variables in which the backward pass may be written, and where they exist.
+_VARIABLES: tuple[tuple[str, Splitting], ...] = (
     ("lambda", "activation"),
     ("mu", "preactivation"),
     ("lambda", "preactivation"),
@@ -210,78 +186,55 @@ _VARIABLES = (
 )
 
 
-def _conditions(
-    task: Task, convention: Convention, variable: str, splitting: str, slope: str = "objective"
-) -> tuple[Condition, ...]:
-    kinds = task.functions.kinds
-    return conditions(variable, splitting, kinds, task.biases, convention, slope)  # type: ignore[arg-type]  # one of two words
+def _about(task: Task, convention: Convention, about: About) -> Iterator[Expected]:
+    """The derived equations about something, in every variable."""
+    kinds, label = task.functions.kinds, _LABELS.get(about.unknown)
+    for variable, splitting in _VARIABLES:
+        if label == "S1" and splitting == "activation":
+            continue  # there z is an abbreviation, and x^k = σ^k(z^k) the same line
+        found = conditions(variable, splitting, kinds, task.biases, convention, about.slope)
+        for condition in found:
+            if label is None:
+                fits = _solves(condition, about)
+            else:
+                fits = condition.label == label
+            coupled = (about.output or about.below) and len(kinds) > 1
+            if fits and (condition.kind is None or (condition.kind == l.COUPLED) == coupled):
+                yield _made(task, convention, condition, about)
 
 
-def _of(
-    task: Task,
-    convention: Convention,
-    variable: str,
-    splitting: str,
-    label: str,
-    stated: Statement,
-) -> Expected:
-    found = _conditions(task, convention, variable, splitting, stated.slope)
-    for condition in found:
-        kind = condition.kind is None or (condition.kind == l.COUPLED) == (
-            stated.layer == LAST and len(task.functions.kinds) > 1
-        )
-        if condition.label == label and kind:
-            return _made(task, convention, condition, variable, splitting, stated)
-    raise DerivationError(f"no condition ({label})")
+def _solves(condition: Condition, about: About) -> bool:
+    """Whether a condition is solved for an unknown, at the output or below it."""
+    unknown = condition.unknown
+    if unknown is None or str(unknown.base.label) != about.unknown:
+        return False
+    return {"output": about.output, "hidden": not about.output, "all": True}[condition.layers]
 
 
-def _made(
-    task: Task,
-    convention: Convention,
-    condition: Condition,
-    variable: str,
-    splitting: str,
-    stated: Statement,
-) -> Expected:
-    step = stated.slope == "step"
-    key = (task, convention, variable, splitting, condition.label, condition.kind, condition.layers)
-    below = stated.below and condition.kind == l.COUPLED
-    key = (*key, stated.slope, stated.layer.base, stated.unknown, below)  # type: ignore[assignment]
-    if key in _KNOWN:
-        return _KNOWN[key]
+@lru_cache(maxsize=KEPT)
+def _made(task: Task, convention: Convention, condition: Condition, about: About) -> Expected:
+    """A condition as an expected equation; gradients as updates, where a step is asked."""
     if task.functions.penalty is None and condition.unknown is None:
         bare = condition.residual.xreplace({l.rho: sp.S.Zero}).doit(deep=False)
         condition = replace(condition, residual=bare)
-    expr = condition.residual if condition.unknown is None else condition.solution
-    assert expr is not None
     layers = condition.layers
-    if stated.layer == LAST and layers == "all":
-        expr = expr.xreplace({l.k: l.N})
-        condition = _placed_at(condition, l.N)
-        layers = "output"
-    if below:
+    if about.output and layers == "all":
+        condition, layers = _placed_at(condition, l.N), "output"
+    elif about.below and condition.kind == l.COUPLED:
         condition, layers = _placed_at(condition, l.N - 1), "below"
-        expr = expr.xreplace({l.k: l.N - 1})
+    expr = condition.residual if condition.unknown is None else condition.solution
     indices = condition.wrt.indices[1:]
+    step = about.slope == "step"
     if step:
         expr = condition.wrt - l.eta * expr
-    node = contract(expr, indices, (l.i,))
     axes = tuple(str(index) for index in indices)
-    if stated.slope == "sample" or (step and convention.objective == "sample"):
+    if about.slope == "sample" or (step and convention.objective == "sample"):
         axes = ("i", *axes)
-    through = condition.label != "S1"
-    made = Expected(
-        condition.label,
-        expr,
-        node,
-        axes,
-        layers,
-        condition,
-        Rules(**{**vars(task.rules), "through": through}),
-        frozenset(str(e.base.label) for e in expr.atoms(sp.Indexed)) & set(FAMILIES),
-        step,
+    rules = replace(task.rules, through=condition.label != "S1")
+    node = contract(expr, indices, (l.i,))
+    return Expected(
+        condition.label, expr, node, axes, layers, condition, rules, _variables(expr), step
     )
-    return _kept(key, made)
 
 
 def _placed_at(condition: Condition, layer: sp.Expr) -> Condition:
@@ -292,3 +245,13 @@ def _placed_at(condition: Condition, layer: sp.Expr) -> Condition:
         if (value := getattr(condition, name)) is not None
     }
     return replace(condition, layers="output", **values)
+
+
+@lru_cache(maxsize=KEPT)
+def _written_out(given: Expected) -> Expected:
+    """x^k = σ^k(W^k x^{k−1} + b^k), without the abbreviation z."""
+    expr = given.expr.replace(
+        lambda e: isinstance(e, sp.Indexed) and e.base == l.Z, lambda e: affine(*e.indices)
+    )
+    node = contract(expr, (l.i, l.p), (l.i,))
+    return replace(given, expr=expr, node=node, written=True)

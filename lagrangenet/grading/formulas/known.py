@@ -65,8 +65,13 @@ def rules(
             tree = _polynomial(penalty(penalty_, order), {f.w: _VALUE})
             if tree is not None:
                 functions["omega", order] = tree
-    names = ["" if choice is None else choice.name for choice in (hidden, output)]
-    found = Rules(functions, _loss(loss), None, *names, penalized=penalty_ is not None)
+    found = Rules(
+        functions,
+        _loss(loss),
+        hidden="" if hidden is None else hidden.name,
+        output="" if output is None else output.name,
+        penalized=penalty_ is not None,
+    )
     if loss is not None and LOSSES[loss.name].labels == "distribution":
         found = replace(found, distribution=True)
     if output is not None and ACTIVATIONS[output.name].coupled:
@@ -77,8 +82,8 @@ def rules(
 def _loss(loss: Choice | None) -> dict[int, Tree]:
     if loss is None or LOSSES[loss.name].coupled or not LOSSES[loss.name].differentiable:
         return {}
-    names = {f.x: _OUTPUT, f.y: _LABEL}
-    found = {}
+    names: dict[sp.Expr, Tree] = {f.x: _OUTPUT, f.y: _LABEL}
+    found: dict[int, Tree] = {}
     value = _polynomial(loss_value(loss), names)
     if value is not None:
         found[0] = Sum("p", Range("component", LAST), value)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from lagrangenet.grading.formulas.indexed import (
-    LAST,
     SAMPLES,
     Add,
     Fun,
@@ -24,25 +23,18 @@ from lagrangenet.grading.formulas.indexed import (
     Sym,
     Tree,
     changed,
-    moved,
     negative,
+    rebased,
+    relayered,
     renamed,
     walk,
 )
-from lagrangenet.grading.formulas.names import ERRORS
-from lagrangenet.grading.formulas.normal import Rules, TooLarge, normal
+from lagrangenet.grading.formulas.normal import Rules, normal
 from lagrangenet.grading.formulas.reading import Reader
 from lagrangenet.grading.formulas.shapes import Trouble, Value, component
-from lagrangenet.grading.formulas.tree import (
-    Chain,
-    FormulaError,
-    Line,
-    Literal,
-    Mark,
-    Name,
-    Slope,
-    Turned,
-)
+from lagrangenet.grading.formulas.subjects import REMEDIES, Subject, extents, subject_of
+from lagrangenet.grading.formulas.terms import TooLarge
+from lagrangenet.grading.formulas.tree import FormulaError, Line, Literal, Mark
 
 
 @dataclass(frozen=True)
@@ -81,18 +73,6 @@ class Statement:
     below: bool = False
 
 
-@dataclass(frozen=True)
-class Subject:
-    """The unknown of a line, as it is written."""
-
-    role: str
-    layer: Layer
-    letters: tuple[str, ...] = ()
-    slope: str = "objective"
-    increment: bool = False
-    turned: bool = False
-
-
 def statements(
     reader: Reader, line: Line, part: str, subject: Subject | None = None
 ) -> Iterator[Statement]:
@@ -112,7 +92,7 @@ def statements(
     if part == "lagrangian":
         yield _whole(reader, line)
         return
-    found, members = _subject(reader, line, part)
+    found, members = subject_of(reader, line, part)
     chosen = found or subject
     if found is not None and not found.role and subject is not None:
         chosen = replace(subject, letters=found.letters)  # a letter that is overwritten
@@ -121,7 +101,7 @@ def statements(
             reader.text,
             line.at,
             "I do not see what this line is about",
-            _REMEDIES.get(part, "write the unknown on the left"),
+            REMEDIES.get(part, "write the unknown on the left"),
         )
     for letter in chosen.letters:
         reader.letters.kinds.setdefault(letter, "component")
@@ -130,16 +110,6 @@ def statements(
         return
     for member in members:
         yield _stated(reader, line, chosen, member)
-
-
-_REMEDIES = {
-    "forward": "write x^k = ... or z^k = ...",
-    "output": "write λ^N = ..., or Δ^N, δ^N",
-    "recursion": "write λ^k = ..., or Δ^k, δ^k",
-    "weights": "write ∂L/∂W^k = ...",
-    "biases": "write ∂L/∂b^k = ...",
-    "update": "write W^k ← W^k − η ...",
-}
 
 
 def _whole(reader: Reader, line: Line) -> Statement:
@@ -158,105 +128,6 @@ def _whole(reader: Reader, line: Line) -> Statement:
     )
 
 
-# -- the unknown -----------------------------------------------------------------------------------
-
-
-def _subject(reader: Reader, line: Line, part: str) -> tuple[Subject | None, list[Mark]]:
-    members = list(line.members)
-    if part in {"weights", "biases", "update"} and len(members) > 1:
-        while len(members) > 2 and _is_zero(members[-1]):
-            members.pop()
-    header: Subject | None = None
-    if part in {"weights", "biases"}:
-        header = _header(reader, members[0], part) if len(members) > 1 else None
-        return header, members[1:] if header else members
-    if part == "update":
-        header = _updated(reader, members[0]) if len(members) > 1 else None
-        return header, members[1:] if header else members
-    members = [m for m in members if not _is_condition(reader, m)]
-    for position, member in enumerate(members):
-        header = _unknown(reader, member, part)
-        if header is not None:
-            rest = members[:position] + members[position + 1 :]
-            rest = [m for m in rest if not _is_zero(m)] or rest
-            return header, rest
-    return None, members
-
-
-def _is_zero(mark: Mark) -> bool:
-    return isinstance(mark, Literal) and mark.value == 0
-
-
-def _is_condition(reader: Reader, mark: Mark) -> bool:
-    """``∂L/∂x^k``: it says which condition follows."""
-    return isinstance(mark, Slope) and reader.role(mark.of) in {"lagrangian", "objective"}
-
-
-def _header(reader: Reader, mark: Mark, part: str) -> Subject | None:
-    role = "W" if part == "weights" else "b"
-    if isinstance(mark, Slope) and isinstance(mark.by, Name) and reader.role(mark.by) == role:
-        found = reader.scripts(mark.by, role)
-        slope = "sample" if reader.role(mark.of) == "ell" else "objective"
-        return Subject(role, found.layer or K, found.letters, slope)
-    name = mark.base if isinstance(mark, Turned) else mark
-    if isinstance(name, Name) and name.name in {f"d{role}", f"D{role}", f"grad{role}", "G", "g"}:
-        found = reader.scripts(name, role)
-        return Subject(role, found.layer or K, found.letters)
-    return None
-
-
-def _updated(reader: Reader, mark: Mark) -> Subject | None:
-    increment = False
-    if isinstance(mark, Chain) and len(mark.factors) == 2:
-        (_, first), (_, second) = mark.factors
-        if isinstance(first, Name) and first.name == "Delta" and not first.sups:
-            mark, increment = second, True
-    if isinstance(mark, Name) and reader.role(mark) in {"W", "b"}:
-        role = reader.role(mark)
-        found = reader.scripts(_without_words(mark), role)
-        return Subject(role, found.layer or K, found.letters, increment=increment)
-    return None
-
-
-def _without_words(mark: Name) -> Name:
-    """W^{k,new} is W^k."""
-    letters = {"n", "e", "w"}
-    kept = tuple(s for s in mark.sups if s.symbol not in letters | {"+"})
-    return replace(mark, sups=kept)
-
-
-def _unknown(reader: Reader, mark: Mark, part: str) -> Subject | None:
-    turned = isinstance(mark, Turned)
-    mark = mark.base if isinstance(mark, Turned) else mark
-    if isinstance(mark, Slope) and isinstance(mark.by, Name) and reader.role(mark.of) == "ell":
-        role = {"X": "Delta", "Z": "delta", "output": "Delta"}.get(reader.role(mark.by), "")
-        if not role:
-            return None
-        found = reader.scripts(mark.by, "X" if reader.role(mark.by) != "output" else "Y")
-        layer = LAST if reader.role(mark.by) == "output" else found.layer
-        return None if layer is None else Subject(role, layer, _components(reader, found.letters))
-    if not isinstance(mark, Name) or mark.primes or mark.args:
-        return None
-    role = reader.role(mark)
-    if role in ERRORS or (part == "forward" and role in {"X", "Z", "output"}):
-        found = reader.scripts(mark, role)
-        layer = LAST if role == "output" else found.layer
-        if layer is None:
-            if reader.overwritten is None:
-                return None
-            return Subject("", K, _components(reader, found.letters))
-        role = {"output": "X"}.get(role, role)
-        return Subject(role, layer, _components(reader, found.letters), turned=turned)
-    return None
-
-
-def _components(reader: Reader, letters: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(letter for letter in letters if reader.letters.kind(letter) == "component")
-
-
-# -- the other side --------------------------------------------------------------------------------
-
-
 def _stated(reader: Reader, line: Line, subject: Subject, member: Mark) -> Statement:
     value = _oriented(reader, subject, member)
     if subject.increment:
@@ -270,7 +141,7 @@ def _stated(reader: Reader, line: Line, subject: Subject, member: Mark) -> State
 def _oriented(reader: Reader, subject: Subject, member: Mark) -> Value:
     """The value with the free indices of the subject."""
     names = ("p", "q")
-    for letter, layer in zip(subject.letters, _extents(subject), strict=False):
+    for letter, layer in zip(subject.letters, extents(subject), strict=False):
         reader.index(letter, component(layer), member.at)
     value = reader.value(member)
     if value.scalar and (subject.letters or not _needs_axes(value.tree)):
@@ -283,16 +154,10 @@ def _needs_axes(tree: Tree) -> bool:
     return bool([one for one in walk(tree) if isinstance(one, Ref | Fun)])
 
 
-def _extents(subject: Subject) -> tuple[Layer, ...]:
-    if subject.role == "W":
-        return subject.layer, subject.layer + -1
-    return (subject.layer,)
-
-
 def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> Value:
     """A vector, a matrix, or an array of all samples: axes by what they run over."""
     names = {}
-    wanted = [component(layer) for layer in _extents(subject)]
+    wanted = [component(layer) for layer in extents(subject)]
     labels = ["p", "q"][: len(wanted)]
     if reader.reading.inputs_first and len(wanted) == 2:
         wanted, labels = wanted[::-1], labels[::-1]
@@ -334,7 +199,7 @@ def _free_letters(reader: Reader, tree: Tree) -> list[str]:
 
 def _around(reader: Reader, subject: Subject, value: Value, sign: int) -> Value:
     """W ± what is added to it."""
-    own = Ref(subject.role, subject.layer, ("p", "q")[: len(_extents(subject))])
+    own = Ref(subject.role, subject.layer, ("p", "q")[: len(extents(subject))])
     del reader
     return replace(value, tree=Add((own, value.tree if sign > 0 else negative(value.tree))))
 
@@ -386,10 +251,10 @@ def _finished(reader: Reader, subject: Subject, tree: Tree, at: int, indices: bo
     """Layers counted from the unknown's."""
     layer, below = subject.layer, False
     if layer.base == "k" and layer.offset:
-        tree, layer = moved(tree, -layer.offset), K
+        tree, layer = relayered(tree, rebased("k", "k", -layer.offset)), K
     elif layer.base == "N" and layer.offset == -1:
         below = True
-        tree, layer = _from_last(tree), K
+        tree, layer = relayered(tree, rebased("N", "k", 1)), K
     return Statement(
         subject.role,
         layer,
@@ -401,14 +266,3 @@ def _finished(reader: Reader, subject: Subject, tree: Tree, at: int, indices: bo
         indices,
         below,
     )
-
-
-def _from_last(tree: Tree) -> Tree:
-    """N as k+1: a statement about layer N−1 as one about layer k."""
-
-    def change(one: Tree) -> Tree:
-        if isinstance(one, Ref | Fun) and one.layer is not None and one.layer.base == "N":
-            return replace(one, layer=Layer("k", one.layer.offset + 1))
-        return one
-
-    return changed(tree, change)

@@ -15,8 +15,8 @@ from lagrangenet.grading.formulas.conventions import UNIT, Convention, Scale
 from lagrangenet.grading.formulas.indexed import LAST, Mul, Num, Pow, Sym
 from lagrangenet.grading.formulas.known import rules
 from lagrangenet.grading.formulas.names import Vocabulary
+from lagrangenet.grading.formulas.networks import Functions
 from lagrangenet.grading.formulas.normal import Rules
-from lagrangenet.grading.formulas.numbers import Functions
 from lagrangenet.symbolic.notation import Notation, names
 
 #: The parts of the homework, in its order, and other names under which they are submitted.

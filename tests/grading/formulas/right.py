@@ -6,7 +6,7 @@ Each is (name, task, parts), and sometimes a fragment of the note that has to sa
 from dataclasses import dataclass, field
 
 from lagrangenet.functions import Choice
-from lagrangenet.grading.formulas.numbers import Functions
+from lagrangenet.grading.formulas.networks import Functions
 from lagrangenet.grading.formulas.task import Task
 
 L2 = Choice("L2", (("strength", 0.01),))
@@ -108,8 +108,7 @@ RIGHT = (
         "samples as rows, capital letters",
         "squares",
         {
-            "forward": "Z^k = X^{k-1} W^{k}^T + 1 b^k^T\nX^k = σ(Z^k)"
-            .replace("1 b^k^T", "b^k"),
+            "forward": "Z^k = X^{k-1} W^{k}^T + 1 b^k^T\nX^k = σ(Z^k)".replace("1 b^k^T", "b^k"),
             "output": "Λ^N = (Y - X^N)/M",
             "recursion": "Λ^k = (σ'(Z^{k+1}) ⊙ Λ^{k+1}) W^{k+1}",
             "weights": "∂L/∂W^k = -(σ'(Z^k) ⊙ Λ^k)ᵀ X^{k-1}",

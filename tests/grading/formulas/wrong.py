@@ -121,9 +121,7 @@ WRONG = (
         "neighbouring layer",
         "W^{k+1}",
     ),
-    Wrong(
-        "no activation", "open", "forward", "x^k = W^k x^{k−1} + b^k", "function missing", "σ^k"
-    ),
+    Wrong("no activation", "open", "forward", "x^k = W^k x^{k−1} + b^k", "function missing", "σ^k"),
     Wrong(
         "bias outside of σ",
         "open",
@@ -170,9 +168,7 @@ WRONG = (
         "sign",
     ),
     Wrong("1/M missing", "open", "output", "λ^N = −ℓ'(x^N)", "factor missing", "1/M"),
-    Wrong(
-        "1/M twice", "squares", "output", "λ^N = (y − x^N)/M^2", "factor twice", "1/M"
-    ),
+    Wrong("1/M twice", "squares", "output", "λ^N = (y − x^N)/M^2", "factor twice", "1/M"),
     Wrong(
         "factor 2 of the square",
         "squares",
