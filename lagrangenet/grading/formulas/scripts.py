@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lagrangenet.grading.formulas.cursor import POWER, Cursor
 from lagrangenet.grading.formulas.tokens import Token
 from lagrangenet.grading.formulas.tree import (
@@ -34,88 +36,102 @@ CONDITIONS = {"for", "where", "with", "if", "all", "and"}
 MARKS = 6
 
 
+@dataclass
+class _Scripts:
+    """What has been read at a name so far."""
+
+    subs: tuple[Script, ...] = ()
+    sups: tuple[Script, ...] = ()
+    primes: int = 0
+    turned: bool = False
+    args: tuple[Mark, ...] | None = None
+
+    def raise_(self, found: tuple[Script, ...]) -> None:
+        """Superscripts; a T among them is a transpose, a prime a prime."""
+        if not self.turned and Script("T") in found:
+            self.turned = True
+            found = tuple(one for one in found if one != Script("T"))
+        self.primes += sum(one.symbol == "'" for one in found)
+        self.sups += tuple(one for one in found if one.symbol != "'")
+
+
 class Names(Cursor):
     """Reads names, and what stands raised or lowered beside names and brackets."""
 
     def name(self) -> Mark:
+        """A name, or ``dl/dx`` in plain text."""
         token = self.take()
         text = token.text
         if text in CONDITIONS:
             raise self.refuse(f"{text!r} where a formula is expected", "complete it", token.at)
-        for prefix in ("d", "grad"):
-            if self.is_differential(token, prefix):
-                return self.worded(token, prefix)
-        subs: tuple[Script, ...] = ()
-        sups: tuple[Script, ...] = ()
-        primes = 0
+        if self.is_differential(token):
+            return self.worded(token)
+        found = _Scripts()
         if text.endswith("prime") and len(text) > len("prime"):
-            text, primes = text.removesuffix("prime").rstrip("_"), 1
-        turned = False
-        args: tuple[Mark, ...] | None = None
+            text, found.primes = text.removesuffix("prime"), 1
         for _ in range(4 * MARKS):
-            if self.accept("''"):
-                primes += 2
-            elif self.accept("'"):
-                primes += 1
-            elif self.sees("^") and self.power_of_name(sups, args is not None):
+            if not self.script(text, found):
                 break
-            elif self.accept("^"):
-                found = self.scripts()
-                if not turned and any(s.symbol == "T" and not s.offset for s in found):
-                    turned, found = True, tuple(s for s in found if s.symbol != "T")
-                primes += sum(s.symbol == "'" for s in found)
-                sups += tuple(s for s in found if s.symbol != "'")
-            elif self.sees("_") and self.tokens[self.place + 1].text == "prime":
-                self.place += 2
-                primes += 1
-            elif self.sees("_"):
-                self.take()
-                subs += self.scripts()
-            elif self.accept("^T"):
-                turned = True
-            elif self.sees("(") and args is None and text in CALLED and not turned:
-                args = self.arguments()
-            else:
-                break
-        if args is None and text in _BARE and self.now.kind == "name":
-            args = (self.factor(),)
-        found_name: Mark = Name(token.at, text, subs, sups, primes, args)
-        return Turned(token.at, found_name) if turned else found_name
+        if found.args is None and text in _BARE and self.now.kind == "name":
+            found.args = (self.factor(),)
+        name: Mark = Name(token.at, text, found.subs, found.sups, found.primes, found.args)
+        return Turned(token.at, name) if found.turned else name
 
-    def power_of_name(self, sups: tuple[Script, ...], called: bool) -> bool:
+    def script(self, text: str, found: _Scripts) -> bool:
+        """One mark at a name, if there is one."""
+        if self.sees("'", "''"):
+            found.primes += len(self.take().text)
+        elif self.sees("^") and self.is_power(found):
+            return False
+        elif self.accept("^"):
+            found.raise_(self.scripts())
+        elif self.sees("_") and self.tokens[self.place + 1].text == "prime":
+            self.place += 2
+            found.primes += 1
+        elif self.accept("_"):
+            found.subs += self.scripts()
+        elif self.sees("^T") and not found.turned:
+            self.take()
+            found.turned = True
+        elif self.sees("(") and found.args is None and text in CALLED and not found.turned:
+            found.args = self.arguments()
+        else:
+            return False
+        return True
+
+    def is_power(self, found: _Scripts) -> bool:
         """Whether ``^2`` follows a name that has its layer, or its arguments: then it is a power."""
         after = self.tokens[self.place + 1 : self.place + 4]
         if after and after[0].text == "{":
             after = after[1:]
-        number = bool(after) and after[0].kind == "number"
-        return number and (bool(sups) or called) and len(after) > 1 and after[1].text != "+"
+        number = len(after) > 1 and after[0].kind == "number" and after[1].text != "+"
+        return number and (bool(found.sups) or found.args is not None)
 
-    def is_differential(self, token: Token, prefix: str) -> bool:
+    def is_differential(self, token: Token) -> bool:
         """``dl/dx^N`` in plain text: d and a name, over d and a name."""
-        if not token.text.startswith(prefix) or len(token.text) <= len(prefix):
-            return False
-        if prefix == "grad":
-            return token.text == "grad" or self.sees("_")
-        if token.text in {"diag", "delta"}:
+        if not token.text.startswith("d") or token.text in {"d", "diag", "delta"}:
             return False
         depth = 0
-        for one in self.tokens[self.place : self.place + 30]:
+        for place in range(self.place, min(self.place + 30, len(self.tokens) - 1)):
+            one, following = self.tokens[place : place + 2]
             depth += (one.text in {"(", "{"}) - (one.text in {")", "}"})
             if depth == 0 and one.text == "/":
-                following = self.tokens[self.tokens.index(one) + 1]
                 return following.kind == "name" and following.text.startswith("d")
-            if depth == 0 and one.text not in {"_", "^", ")", "}"} and one.kind == "op":
+            if depth == 0 and one.kind == "op" and one.text not in {"_", "^", ")", "}"}:
                 return False
         return False
 
-    def worded(self, token: Token, prefix: str) -> Mark:
+    def worded(self, token: Token) -> Mark:
+        """The derivative that :meth:`is_differential` has seen."""
         self.place -= 1
-        self.tokens[self.place] = Token("name", token.text[1:], token.at + 1, token.end)
-        above = self.scripted(self.name())
+        above = self.after_d(token)
         self.expect("/", "write dl/dx^N")
-        below = self.now
-        self.tokens[self.place] = Token("name", below.text[1:], below.at + 1, below.end)
-        return self.derivative(token.at, above, self.scripted(self.name()))
+        return self.derivative(token.at, above, self.after_d(self.now))
+
+    def after_d(self, token: Token) -> Mark:
+        """The name behind the letter d."""
+        self.tokens[self.place] = Token("name", token.text[1:], token.at + 1, token.end)
+        return self.scripted(self.name())
 
     def arguments(self) -> tuple[Mark, ...]:
         self.expect("(", "write f(z)")
