@@ -83,7 +83,7 @@ def grade(
         tuple(_in_order(assignment, parts, formulas)),
         isolation,
         drawn,
-        time.monotonic() - start,
+        round(time.monotonic() - start, 3),
         note,
         assignment.hidden,
     )

@@ -1,8 +1,8 @@
 """What grading one submission gives: a verdict for each part, and the grade they add up to.
 
 One result object, from which every output is made. A verdict is one of three words, never a number
-that could be read as a pass; points that are not finite, negative or above their maximum are
-refused at construction, so that no export can turn them into full marks.
+that could be read as a pass. Points that are not finite, negative or above their maximum, and full
+points for what is not right, are refused at construction, so that no export can make full marks.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ class Part:
             raise DataError(f"part {self.name!r}: {self.points} of {self.max_points} points")
         if self.verdict == "not_gradable" and self.points:
             raise DataError(f"part {self.name!r} was not graded and has {self.points} points")
+        if self.right != (self.points == self.max_points):
+            raise DataError(
+                f"part {self.name!r} is {self.verdict} with {self.points} of {self.max_points} points"
+            )
 
     @property
     def right(self) -> bool:
@@ -173,7 +177,7 @@ class Grade:
             "parts": [asdict(part) for part in self.parts],
             "isolation": list(self.isolation),
             "seed": self.seed,
-            "seconds": round(self.seconds, 3),
+            "seconds": self.seconds,
             "note": self.note,
             "hidden": self.hidden,
             "source": self.source,

@@ -22,13 +22,13 @@ def export(grade: Grade) -> str:
     >>> half = Part("gradient", "wrong", 1.0, 2.0, hint="Look at the bias.")
     >>> result = json.loads(export(Grade("s.py", "hw", (half,))))
     >>> result["score"], result["tests"][0]["status"], result["tests"][0]["output"]
-    (1.0, 'failed', 'wrong\\nhint: Look at the bias.')
+    (1.0, 'failed', 'wrong\nhint: Look at the bias.')
     """
     shown = grade.shown()
     tests = [_test(number, part) for number, part in enumerate(shown.parts, 1)]
     result = {
         "score": shown.score,
-        "execution_time": round(shown.seconds, 3),
+        "execution_time": shown.seconds,
         "output": shown.note,
         "output_format": "text",
         "visibility": "visible",
@@ -40,13 +40,12 @@ def export(grade: Grade) -> str:
 
 
 def _test(number: int, part: Part) -> dict[str, Any]:
-    full = part.right and part.points == part.max_points
     return {
         "name": part.name,
         "number": str(number),
         "score": part.points,
         "max_score": part.max_points,
-        "status": "passed" if full else "failed",
+        "status": "passed" if part.right else "failed",
         "output": "\n".join([part.verdict.replace("_", " "), *part.lines()]),
         "output_format": "text",
     }

@@ -64,7 +64,7 @@ def _source(number: int) -> str:
 
 def _outputs(number: int, part: Part, words: str) -> list[dict[str, Any]]:
     stream = {"output_type": "stream", "name": "stdout", "text": words + "\n"}
-    if part.points == 0 and not (part.right and part.max_points == 0):
+    if part.points == 0:
         name = "AssertionError"
         lines = [f"{name}: {words}"]
         return [{"output_type": "error", "ename": name, "evalue": words, "traceback": lines}]

@@ -32,7 +32,7 @@ def export(grade: Grade) -> str:
 def _file(number: int, part: Part) -> dict[str, Any]:
     lost = part.max_points - part.points
     earned = [(part.points, True)] if part.points else []
-    cases = [*earned, *([(lost, False)] if lost or not earned or not part.right else [])]
+    cases = [*earned, *([] if part.right else [(lost, False)])]
     return {
         "filename": f"{number:02d} {_plain(part.name)}.json",
         "points": [points for points, _ in cases],
