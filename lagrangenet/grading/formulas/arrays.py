@@ -117,10 +117,12 @@ class Arrays:
         raise NotImplementedError
 
     def role(self, mark: Mark) -> str:
+        """The role of a name; empty if it is none."""
         meaning = self.words.meaning(mark.name) if isinstance(mark, Name) else None
         return meaning.role if meaning is not None else ""
 
     def scripts(self, mark: Name, role: str) -> Scripts:
+        """The scripts of a name."""
         return scripts(mark, role, self.words, self.bound)
 
     @property
@@ -253,6 +255,7 @@ class Arrays:
         return "i" if letter == self.free_sample else f"sample {letter}"
 
     def all_samples(self, role: str, layer: Layer, over: Range) -> Value:
+        """An array of all samples, as rows or as columns."""
         rows, columns = Axis(self.shapes.fresh(), SAMPLES), Axis(self.shapes.fresh(), over)
         value = Value(Ref(role, layer, (rows.index, columns.index)), rows, columns)
         return value.turned() if self.reading.samples == "columns" else value
@@ -290,6 +293,7 @@ class Arrays:
         return Value(Pow(Sym(role), int(first.symbol) + first.offset))
 
     def unknown(self, mark: Name) -> FormulaError:
+        """The refusal of a name without a meaning."""
         known = sorted(n for n, m in self.words.roles.items() if m.role in ARRAYS and len(n) > 0)
         letters = len(mark.name) > 1 and all(
             self.words.meaning(letter) or letter in "ijkpq" for letter in mark.name

@@ -74,6 +74,7 @@ class Attempt:
 
 
 def compared_to(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
+    """A statement beside the equations that it may be meant to be."""
     options = (
         [lagrangian(setting.task, setting.convention)]
         if stated.unknown == "L"
@@ -115,6 +116,7 @@ def renamed_variable(stated: Statement, old: str, new: str) -> Statement:
 
 
 def form_of(tree: Tree, expected: Expected) -> Normal | None:
+    """The normal form by the rules of an equation; None if it has none."""
     try:
         return normal(tree, expected.rules)
     except (TooLarge, ZeroDivisionError):

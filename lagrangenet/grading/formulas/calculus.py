@@ -1,4 +1,7 @@
-"""Derivatives and sums: ``∂ℓ/∂x^N``, ``∇_W L``, ``\\frac{\\partial L}{\\partial W}``, ``Σ_{i=1}^M``, ``sum(i=1..M, ...)``."""
+r"""Derivatives, fractions and sums.
+
+``∂ℓ/∂x^N``, ``∇_W L``, ``\frac{\partial L}{\partial W}``, ``Σ_{i=1}^M``, ``sum(i=1..M, ...)``.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ class Calculus(Names):
     """Reads derivatives, fractions and sums."""
 
     def fraction(self, at: int) -> Mark:
-        """``\\frac{a}{b}``, which may be a derivative."""
+        r"""``\frac{a}{b}``, which may be a derivative."""
         if self.sees("{") and self.tokens[self.place + 1].text == "∂":
             self.take()
             above, below = self.differential(), None
@@ -43,6 +46,7 @@ class Calculus(Names):
         return self.scripted(self.name())
 
     def derivative(self, at: int, above: Mark | None, below: Mark | None) -> Mark:
+        """∂above/∂below; in ``(∂ℓ/∂x)(y, x^N)`` the arguments say where."""
         if below is None:
             raise self.refuse("a derivative by nothing", "write ∂a/∂b", at)
         if above is None:
@@ -92,6 +96,7 @@ class Calculus(Names):
         return SumOver(at, tuple(binders), self.product())
 
     def called_sum(self, at: int) -> Mark:
+        """``sum(i=1..M, body)`` or ``sum(body, i)``, after the bracket."""
         if self.now.kind == "name" and self.tokens[self.place + 1].text in {"=", "in", ","}:
             binder = self.binder()
             if binder.lower is not None or binder.within or not self.sees(","):
@@ -109,6 +114,7 @@ class Calculus(Names):
         return SumOver(at, (binder,), body)
 
     def binders(self) -> list[Binder]:
+        """The indices below a Σ."""
         if not self.accept("{"):
             token = self.take()
             if token.kind != "name":
@@ -123,6 +129,7 @@ class Calculus(Names):
         return found
 
     def binder(self) -> Binder:
+        """``i``, ``i=1`` or ``i in I``."""
         token = self.take()
         if token.kind != "name":
             raise self.refuse("a sum over no index", "write Σ_{i=1}^{M}", token.at)
@@ -134,12 +141,14 @@ class Calculus(Names):
         return Binder(token.at, token.text)
 
     def braced(self) -> Mark:
+        """A limit in braces."""
         self.expect("{", "write ^{...}")
         inside = self.sum()
         self.expect("}", "close the brace")
         return inside
 
     def primary_script(self) -> Mark:
+        """A limit without braces: a number or a name."""
         token = self.take()
         if token.kind == "number":
             return Literal(token.at, Fraction(token.text))

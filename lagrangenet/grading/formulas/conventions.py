@@ -177,14 +177,13 @@ def conditions(
     """
     found = []
     for condition in derived(variable, splitting, kinds, biases):
-        for name in BASES:
+        chosen = condition
+        for name, base in BASES.items():
             scale = convention.of(name)
             if scale != UNIT:
-                base = BASES[name]
-                condition = _substituted(condition, base, base, scale.inverse().expr)
-        if condition.label in {"S5", "S6"}:
-            condition = _gradient(condition, convention, slope)
-        found.append(condition)
+                chosen = _substituted(chosen, base, base, scale.inverse().expr)
+        gradient = chosen.label in {"S5", "S6"}
+        found.append(_gradient(chosen, convention, slope) if gradient else chosen)
     return tuple(found)
 
 

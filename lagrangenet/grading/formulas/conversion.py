@@ -55,6 +55,7 @@ def indexed(node: Node, axes: tuple[str, ...], sample: str = "i") -> Tree:
 
     Examples
     --------
+    >>> from lagrangenet.grading.formulas.indexed import walk
     >>> from lagrangenet.symbolic.derivation import derive
     >>> condition = derive().condition("S6", 1)
     >>> tree = indexed(condition.tree(condition.residual), ("p",))
@@ -82,24 +83,11 @@ class _Converter:
             raise Unreadable(f"{len(axes)} indices for {len(node.axes)} axes")
         match node:
             case t.Ref():
-                layer = self.layer(node.layer, bound)
-                if node.name not in PER_SAMPLE:
-                    return Ref(node.name, layer, axes)
-                return Ref(node.name, LAST if node.name == "Y" else layer, (sample, *axes))
+                return self.entry(node, axes, sample, bound)
             case t.Number():
                 return self.scalar(node.value, bound)
-            case t.Product():
-                parts = [inside(f, self.aligned(f, names, axes)) for f in node.factors]
-                parts += [Pow(inside(d, self.aligned(d, names, axes)), -1) for d in node.divisors]
-                return Mul(tuple(parts))
-            case t.Total():
-                plus = [inside(one, self.aligned(one, names, axes)) for one in node.plus]
-                minus = [inside(one, self.aligned(one, names, axes)) for one in node.minus]
-                return Add((*plus, *(negative(one) for one in minus)))
-            case t.Power():
-                if not node.exponent.is_Integer:
-                    raise Unreadable("a root")
-                return Pow(inside(node.base, axes), int(node.exponent))
+            case t.Product() | t.Total() | t.Power():
+                return self.componentwise(node, names, axes, inside)
             case t.MatMul():
                 return self.contracted(node, axes, inside)
             case t.Transposed():
@@ -113,6 +101,33 @@ class _Converter:
             case t.Call():
                 return self.call(node, axes, sample, bound)
         raise Unreadable(type(node).__name__)
+
+    def entry(
+        self, node: t.Ref, axes: tuple[str, ...], sample: str, bound: Mapping[str, str]
+    ) -> Tree:
+        layer = self.layer(node.layer, bound)
+        if node.name not in PER_SAMPLE:
+            return Ref(node.name, layer, axes)
+        return Ref(node.name, LAST if node.name == "Y" else layer, (sample, *axes))
+
+    def componentwise(
+        self,
+        node: t.Product | t.Total | t.Power,
+        names: Mapping[sp.Symbol, str],
+        axes: tuple[str, ...],
+        inside: Callable[..., Tree],
+    ) -> Tree:
+        def operands(nodes: tuple[Node, ...]) -> list[Tree]:
+            return [inside(one, self.aligned(one, names, axes)) for one in nodes]
+
+        if isinstance(node, t.Product):
+            inverse = (Pow(one, -1) for one in operands(node.divisors))
+            return Mul((*operands(node.factors), *inverse))
+        if isinstance(node, t.Total):
+            return Add((*operands(node.plus), *map(negative, operands(node.minus))))
+        if not node.exponent.is_Integer:
+            raise Unreadable("a root")
+        return Pow(inside(node.base, axes), int(node.exponent))
 
     @staticmethod
     def aligned(

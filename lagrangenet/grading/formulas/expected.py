@@ -194,10 +194,7 @@ def _about(task: Task, convention: Convention, about: About) -> Iterator[Expecte
             continue  # there z is an abbreviation, and x^k = σ^k(z^k) the same line
         found = conditions(variable, splitting, kinds, task.biases, convention, about.slope)
         for condition in found:
-            if label is None:
-                fits = _solves(condition, about)
-            else:
-                fits = condition.label == label
+            fits = condition.label == label if label else _solves(condition, about)
             coupled = (about.output or about.below) and len(kinds) > 1
             if fits and (condition.kind is None or (condition.kind == l.COUPLED) == coupled):
                 yield _made(task, convention, condition, about)

@@ -77,6 +77,7 @@ class Calls(Arrays):
         return self.applied(name, self.scripts(mark, "sigma").layer, mark.primes, value)
 
     def diagonal(self, value: Value, at: int) -> Value:
+        """diag(v), a matrix."""
         if value.matrix or value.scalar:
             raise self.refuse(at, f"diag of {value}", "diag takes a vector of one sample")
         axis = value.axes[0]
@@ -174,6 +175,7 @@ class Calls(Arrays):
     def error(
         self, name: str, layer: Layer, role: str, found: Scripts, by: Name, meaning: Meaning
     ) -> Value:
+        """∂ℓ/∂x^k or ∂ℓ/∂z^k, which are Δ^k and δ^k; at the output what ℓ gives."""
         if role == "Z":
             name = "delta"
         value = self.sampled(by, "Delta", layer, found, meaning, component(layer))
@@ -183,6 +185,7 @@ class Calls(Arrays):
         return replace(value, tree=tree)
 
     def differentiated(self, mark: Slope) -> tuple[str, Name]:
+        """What is differentiated, and by what."""
         if not isinstance(mark.by, Name):
             raise self.refuse(mark.at, "a derivative by a formula", "differentiate by a name")
         of = self.role(mark.of) if isinstance(mark.of, Name) else ""

@@ -109,6 +109,7 @@ class Answer:
 
 
 def judge_part(part: str, answer: Answer, setting: Setting, search: bool = True) -> Verdict:
+    """The verdict on a part; without ``search``, mistakes are not looked for."""
     if part in answer.errors:
         return Verdict(part, "not_gradable", message=str(answer.errors[part]))
     text, lines = answer.texts[part], answer.lines[part]

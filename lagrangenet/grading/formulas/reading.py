@@ -84,6 +84,7 @@ class Reader(Sums):
         raise self.refuse(mark.at, "this cannot be read", "write it in another way")
 
     def signed(self, mark: Signed) -> Value:
+        """A sum of terms with their signs."""
         values = [(sign, self.value(term)) for sign, term in mark.terms]
         if self.reading.inner and any(v.scalar for _, v in values):
             values = [(sign, self.summed_squares(v)) for sign, v in values]
@@ -100,6 +101,7 @@ class Reader(Sums):
         return Value(tree)
 
     def chain(self, mark: Chain) -> Value:
+        """A product; which of its signs bind first is a choice of the reading."""
         factors = [(sign, self.value(factor)) for sign, factor in mark.factors]
         places = [factor.at for _, factor in mark.factors]
         loose = {"⊙"} if not self.reading.tight else {" ", "*", "·", "@"}
@@ -118,6 +120,7 @@ class Reader(Sums):
         return value.scalar or all(one.scalar for _, one, _ in group)
 
     def product(self, factors: list[tuple[str, Value, int]]) -> Value:
+        """A product from left to right."""
         result = factors[0][1]
         for sign, value, at in factors[1:]:
             if sign == "/":
@@ -127,6 +130,7 @@ class Reader(Sums):
         return result
 
     def quotient(self, a: Value, b: Value, at: int) -> Value:
+        """A / b, componentwise where b is no number."""
         if b.tree == Num(Fraction(0)):
             raise self.refuse(at, "division by zero", "divide by something else")
         inverse = replace(b, tree=Pow(b.tree, -1))
@@ -137,6 +141,7 @@ class Reader(Sums):
         return self.shapes.entrywise(a, inverse, at)
 
     def powered(self, mark: Powered) -> Value:
+        """A power, componentwise; ‖v‖² is the sum of the squares."""
         if isinstance(mark.base, Bars) and mark.exponent == 2:
             inside = self.value(mark.base.inside)
             tree: Tree = Mul((inside.tree, inside.tree))
@@ -149,11 +154,13 @@ class Reader(Sums):
         return replace(base, tree=Pow(base.tree, mark.exponent))
 
     def transposed(self, mark: Turned) -> Value:
+        """A transpose; 1ᵀ is the row of ones."""
         if mark.base == Literal(mark.base.at, Fraction(1)):
             return self.ones().turned()
         return self.value(mark.base).turned()
 
     def bars(self, mark: Bars) -> Value:
+        """|I| is the number of samples; a norm without its square is refused."""
         inside = mark.inside
         if isinstance(inside, Name) and inside.name in {"I", "B", "S", "D"} and not inside.subs:
             return Value(Sym("M"))
@@ -162,6 +169,7 @@ class Reader(Sums):
     # -- names -------------------------------------------------------------------------------------
 
     def name(self, mark: Name) -> Value:
+        """What a name stands for."""
         defined = self.definitions.get(mark.name)
         if defined is not None:
             return self.defined(mark, defined)

@@ -134,6 +134,7 @@ class Names(Cursor):
         return self.scripted(self.name())
 
     def arguments(self) -> tuple[Mark, ...]:
+        """The arguments of a function."""
         self.expect("(", "write f(z)")
         found = [self.sum()]
         while self.accept(",", ";"):
@@ -161,6 +162,7 @@ class Names(Cursor):
         raise self.refuse(f"more than {MARKS} scripts at one bracket", "simplify the formula")
 
     def raised(self, base: Mark, at: int) -> Mark:
+        """A bracket with a superscript: transposed, or to a power."""
         found = self.scripts()
         if len(found) == 1 and found[0].symbol == "T" and not found[0].offset:
             return Turned(at, base)
@@ -198,6 +200,7 @@ class Names(Cursor):
         raise self.refuse("a script is expected", "write x^k, or x^{k+1}", token.at)
 
     def script_list(self, closing: str) -> tuple[Script, ...]:
+        """Indices up to a closing bracket."""
         found: list[Script] = []
         while not self.sees(closing):
             if self.now.kind == "end":
@@ -231,6 +234,7 @@ class Names(Cursor):
         return tuple(found)
 
     def offset(self, found: list[Script]) -> list[Script]:
+        """+1 or −1 behind an index."""
         sign = -1 if self.take().text == "-" else 1
         if not found or self.now.kind != "number" or len(self.now.text) > 2:
             raise self.refuse("an offset of no index", "write k+1 or k-1")

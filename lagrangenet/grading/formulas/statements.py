@@ -166,7 +166,7 @@ def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> 
         if axis.over == SAMPLES:
             names[axis.index] = "i"
     described = " × ".join(f"n_{one.layer}" for one in wanted)
-    free = _free_letters(reader, value.tree)
+    free = _free_letters(value.tree)
     if value.scalar and len(free) == len(wanted) == 1:
         return replace(value, tree=renamed(value.tree, {free[0]: "p"}))
     if len(axes) != len(wanted):
@@ -182,7 +182,7 @@ def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> 
             member.at,
         )
         if reader.mend:
-            axes = axes[::-1]
+            axes.reverse()
     elif not all(a.over == w for a, w in zip(axes, wanted, strict=True)):
         reader.shapes.trouble(
             "shape", f"the left side is {described}, the right side is {value}", member.at
@@ -192,7 +192,7 @@ def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> 
     return replace(value, tree=renamed(value.tree, names))
 
 
-def _free_letters(reader: Reader, tree: Tree) -> list[str]:
+def _free_letters(tree: Tree) -> list[str]:
     found = [index for one in walk(tree) if isinstance(one, Ref) for index in one.at]
     return [x for x in dict.fromkeys(found) if len(x) == 1 and x.isalpha() and x != "i"]
 
@@ -240,10 +240,10 @@ def _coefficient(tree: Tree, unknown: Ref) -> Tree | None:
     wanted = (unknown.name, 0, unknown.layer, unknown.at, None)
     for term in form.terms:
         powers = dict(term.factors)
-        if powers.pop(wanted, 0) == 1 and not term.bound:
-            if set(powers) <= {("M", 0, None, (), None)}:
-                scale = Pow(Sym("M"), next(iter(powers.values()), 0))
-                return Mul((Num(term.coefficient), scale))
+        alone = powers.pop(wanted, 0) == 1 and not term.bound
+        if alone and set(powers) <= {("M", 0, None, (), None)}:
+            scale = Pow(Sym("M"), next(iter(powers.values()), 0))
+            return Mul((Num(term.coefficient), scale))
     return None
 
 

@@ -33,6 +33,7 @@ REMEDIES = {
 
 
 def subject_of(reader: Reader, line: Line, part: str) -> tuple[Subject | None, list[Mark]]:
+    """The unknown of a line, and the members that say what it is equal to."""
     members = list(line.members)
     if part in {"weights", "biases", "update"} and len(members) > 1:
         while len(members) > 2 and _is_zero(members[-1]):
@@ -126,6 +127,7 @@ def _components(reader: Reader, letters: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def extents(subject: Subject) -> tuple[Layer, ...]:
+    """The layers that the components of an unknown belong to."""
     if subject.role == "W":
         return subject.layer, subject.layer + -1
     return (subject.layer,)

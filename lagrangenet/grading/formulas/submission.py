@@ -1,7 +1,7 @@
-"""The formulas of a submission from a file: TOML, Markdown, LaTeX or plain text.
+r"""The formulas of a submission from a file: TOML, Markdown, LaTeX or plain text.
 
 In TOML each part is a key. In the others a heading begins a part: ``## Backward pass``,
-``\\section{Backward pass}``, or a line ``Backward pass:``, with or without a number. In Markdown only
+``\section{Backward pass}``, or a line ``Backward pass:``, with or without a number. In Markdown only
 formulas count: what stands in code fences, in ``$...$`` or in indented lines; a part without any is taken
 whole. Files are bounded, read as text and never executed.
 """
@@ -33,7 +33,7 @@ _COMMENT = re.compile(r"(?<!\\)%.*")
 
 
 def load(path: str | Path) -> dict[str, str]:
-    """The formulas in a file, by part; ``notation`` and ``conventions`` too, where they are given.
+    r"""The formulas in a file, by part; ``notation`` and ``conventions`` too, where they are given.
 
     Raises
     ------
@@ -45,9 +45,9 @@ def load(path: str | Path) -> dict[str, str]:
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "answer.md")
-    ...     _ = path.write_text("## 3. Backward pass\\n$\\\\lambda^k = W^{k+1}$\\n", encoding="utf-8")
+    ...     _ = path.write_text("## 3. Backward pass\n$\\lambda^k = W^{k+1}$\n", encoding="utf-8")
     ...     load(path)
-    {'recursion': '\\\\lambda^k = W^{k+1}'}
+    {'recursion': '\\lambda^k = W^{k+1}'}
     """
     place = Path(path)
     suffix = place.suffix.lower()

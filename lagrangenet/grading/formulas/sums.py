@@ -26,6 +26,7 @@ class Sums(Calls):
         return self.over_components(first, body)
 
     def over_layers(self, binder: Binder, body: Mark) -> Value:
+        """Σ over layers from one limit to the other."""
         index = self.shapes.fresh()
         self.bound[binder.symbol] = index
         inside = self.value(body)
@@ -47,6 +48,7 @@ class Sums(Calls):
         raise self.refuse(mark.at, "this is no limit of a sum over layers", "write Σ_{k=1}^{N}")
 
     def over_samples(self, binder: Binder, body: Mark) -> Value:
+        """Σ over samples; of an array of all samples, along its axis."""
         index = self.shapes.fresh()
         known = self.names.get(binder.symbol)
         self.names[binder.symbol] = index
@@ -78,6 +80,7 @@ class Sums(Calls):
             )
 
     def over_components(self, binder: Binder, body: Mark) -> Value:
+        """Σ over the components of a layer, which its limit has to name."""
         index = self.shapes.fresh()
         known = self.names.get(binder.symbol)
         self.names[binder.symbol] = index

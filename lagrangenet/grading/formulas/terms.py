@@ -59,7 +59,7 @@ class Normal:
         return found
 
     def times(self, scalar: Fraction, samples: int = 0) -> Normal:
-        """This, times a number and a power of M."""
+        """The form times a number and a power of M."""
         factor = Normal((make(scalar, {_sample_count: samples} if samples else {}, {}),))
         return collected(product([self, factor]))
 
@@ -84,6 +84,7 @@ def product(factors: Iterable[Normal]) -> list[Term]:
 
 
 def bounded(terms: list[Term]) -> list[Term]:
+    """The terms, if they are not too many."""
     if len(terms) > TERMS:
         raise TooLarge(f"expanded, the formula has more than {TERMS} terms")
     return terms
@@ -106,6 +107,7 @@ def _times(a: Term, b: Term) -> Term:
 
 
 def make(coefficient: Fraction, powers: Mapping[Factor, int], bound: Mapping[str, Range]) -> Term:
+    """A term without the factors whose exponent is zero."""
     kept = tuple((factor, exponent) for factor, exponent in powers.items() if exponent)
     return Term(coefficient, kept, tuple(bound.items()))
 
@@ -136,6 +138,7 @@ def summed(term: Term, index: str, over: Range) -> Term:
 
 
 def uses(factor: Factor, index: str) -> bool:
+    """Whether an index occurs in a factor."""
     _, _, layer, at, inner = factor
     if index in at or (layer is not None and layer.base == index):
         return True
@@ -171,6 +174,7 @@ def _range(over: Range, names: Mapping[str, str]) -> Range:
 
 
 def collected(terms: Iterable[Term]) -> Normal:
+    """The normal form of a sum: like terms added, in a fixed order."""
     found: dict[tuple[Any, ...], Fraction] = {}
     for term in terms:
         found_form = canonical(_collapsed(term))
@@ -207,6 +211,7 @@ def _collapsed(term: Term) -> Term:
 
 
 def canonical(term: Term) -> Term:
+    """A term with names for its bound indices that depend on their role alone."""
     if not term.bound:
         return Term(term.coefficient, _sorted(term.factors), ())
     bound = dict(term.bound)

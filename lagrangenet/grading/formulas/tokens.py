@@ -1,6 +1,6 @@
-"""Characters to tokens: plain text (Unicode or ASCII) and a subset of LaTeX give the same ones.
+r"""Characters to tokens: plain text (Unicode or ASCII) and a subset of LaTeX give the same ones.
 
-Names become ASCII (``λ``, ``\\lambda`` and ``lambda`` are one), raised and lowered characters become
+Names become ASCII (``λ``, ``\lambda`` and ``lambda`` are one), raised and lowered characters become
 scripts, line breaks become separators. What is not known is refused with its place; nothing is ever
 executed, and length and digits are bounded before anything else happens.
 """
@@ -77,7 +77,7 @@ class Token:
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of a formula, ended by one of kind ``end``.
+    r"""The tokens of a formula, ended by one of kind ``end``.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def tokens(text: str) -> list[Token]:
     --------
     >>> " ".join(token.text for token in tokens("λᵏ = Wᵀ v"))
     'lambda ^ { k } = W ^T v '
-    >>> " ".join(token.text for token in tokens(r"\\lambda^{k} = {W}^\\top v"))
+    >>> " ".join(token.text for token in tokens(r"\lambda^{k} = {W}^\top v"))
     'lambda ^ { k } = { W } ^ ^T v '
     """
     if not isinstance(text, str):
@@ -268,7 +268,7 @@ class _Scanner:
             )
 
     def skip(self, name: str, length: int) -> None:
-        """A blank; ``\\left.`` takes its dot along."""
+        r"""A blank; ``\left.`` takes its dot along."""
         self.position += length
         if name in {"left", "right"} and self.text.startswith(".", self.position):
             self.position += 1
