@@ -10,11 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from lagrangenet.grading.faults.calculation import Absent, Compiled, Name, Point, compiled
 from lagrangenet.grading.faults.equations import Equation, Equations
 from lagrangenet.grading.faults.rule import RULES, Mutant, mutants, said
 from lagrangenet.problem import Problem
+
+#: Says of an array, by name, whether it may be.
+Accepts = Callable[[Name, Any], bool]
 
 
 @dataclass(frozen=True)
@@ -231,14 +235,23 @@ class Program:
             for e, k in self.order
         ]
 
-    def run(self, changes: Mapping[Name, Compiled]) -> tuple[Point, set[Name], set[Name]]:
+    def run(
+        self, changes: Mapping[Name, Compiled], accepts: Accepts | None = None
+    ) -> tuple[Point, set[Name], set[Name]] | None:
         """What the program with changed equations computes.
+
+        Parameters
+        ----------
+        changes : mapping
+            What stands in place of right equations.
+        accepts : callable, optional
+            Is shown each array that may differ; where it says False, the rest is not computed.
 
         Returns
         -------
-        tuple
+        tuple or None
             The arrays, the names of those that may differ from the right ones, and of those that
-            are not there because the program has crashed.
+            are not there because the program has crashed; None if an array was not accepted.
         """
         point = self.point.changed()
         moved: set[Name] = set()
@@ -251,15 +264,17 @@ class Program:
             if wrong is None and moved.isdisjoint(reads):
                 continue
             try:
-                point.arrays[name] = _value(point, k, right, wrong)
+                value = point.arrays[name] = _value(point, k, right, wrong)
             except (ValueError, IndexError, TypeError):
                 lost.add(name)
                 continue
+            if accepts is not None and not accepts(name, value):
+                return None
             moved.add(name)
         return point, moved, lost
 
 
-def _value(point: Point, k: int, right: Compiled, wrong: Compiled | None) -> object:
+def _value(point: Point, k: int, right: Compiled, wrong: Compiled | None) -> Any:
     if wrong is not None:
         try:
             return wrong.evaluate(point, k)

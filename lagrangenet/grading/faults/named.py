@@ -66,7 +66,7 @@ CHOICES: Mapping[str, Callable[[Array], Any]] = {
     "previous_class": lambda a: np.roll(a, -1, axis=1),
     "other_order": lambda a: a.ravel(order="F").reshape(a.shape),
     "sum_of_samples": lambda a: a.sum(axis=0, keepdims=True),
-    "mean_of_samples": lambda a: a.mean(axis=0, keepdims=True),
+    "mean_of_samples": lambda a: a.sum(axis=0, keepdims=True) / len(a),
     "sum_of_all": np.sum,
     "sum_of_components": lambda a: a.sum(axis=-1),
     "over_everything": _over_everything,

@@ -103,11 +103,12 @@ class Predictions:
     def at(self, j: int, changes: Mapping[Name, Compiled]) -> Found:
         """The same at one probe, by block."""
         with np.errstate(all="ignore"):
-            parts = [self._blocks(program, changes) for program in self._programs[j]]
+            parts = [self._blocks(program, changes) for program in self.programs[j]]
             return parts[0] if len(parts) == 1 else _averaged(parts)
 
     @cached_property
-    def _programs(self) -> list[list[Program]]:
+    def programs(self) -> list[list[Program]]:
+        """The program at each probe; where a call gets one sample, one for each of them."""
         return [[self._program(probe) for probe in self._asked(probe)] for probe in self.probes]
 
     def _asked(self, probe: Probe) -> list[Probe]:
@@ -121,15 +122,34 @@ class Predictions:
         return Program.at(self.equations, probe.problem, point)
 
     def _blocks(self, program: Program, changes: Mapping[Name, Compiled]) -> dict[Key, Any]:
-        point, _, lost = program.run(changes)
+        ran = program.run(changes)
+        assert ran is not None
+        point, _, lost = ran
+        return self.read(program, point, lost)
+
+    def read(self, program: Program, point: Point, lost: set[Name]) -> dict[Key, Any]:
+        """The blocks of a program that has run; without those that are lost."""
         found: dict[Key, Any] = {}
         for key in keys(self.kinds, program.problem.depth):
-            names = self._names(key, program)
+            names = self.names(key, program)
             if lost.isdisjoint(names):
                 found[key] = self._value(key, point, names)
         return found
 
-    def _names(self, key: Key, program: Program) -> list[Name]:
+    @cached_property
+    def classes(self) -> list[int]:
+        """Numbers of hypotheses: one of those that predict the same."""
+        vectors, states = self.numbers
+        scale = np.maximum(np.abs(self.right[0]), 1e-3)
+        with np.errstate(all="ignore"):
+            rounded = np.round(vectors / scale, 7) + 0.0
+        seen: dict[bytes, int] = {}
+        for j, row in enumerate(rounded):
+            seen.setdefault(row.tobytes() + states[j].tobytes(), j)
+        return list(seen.values())
+
+    def names(self, key: Key, program: Program) -> list[Name]:
+        """The arrays that a block is the sum of."""
         if key.kind == "loss":
             layers = range(1, program.problem.depth + 1)
             penalty = [(name, k) for k in layers for name in ("R", "R_b")]

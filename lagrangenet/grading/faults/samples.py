@@ -68,8 +68,9 @@ def _diagonal(node: Node, _: Place) -> Iterator[Change]:
 
 @rule("Jacobian missing", "Every output of this layer depends on every z_p.")
 def _no_jacobian(node: Node, place: Place) -> Iterator[Change]:
-    if place.label == "S4" and isinstance(node, t.Reduced):
-        error = next(n for n in node.walk() if isinstance(n, t.Ref) and n.name == "lambda")
+    if place.label != "S4" or not isinstance(node, t.Reduced):
+        return
+    for error in {n for n in node.walk() if isinstance(n, t.Ref) and n.name == "lambda"}:
         bare = replace(error, axes=node.axes)
         yield Change(bare, ("the Jacobian of σ is missing: ", bare, " is passed on as it is"))
 

@@ -7,9 +7,9 @@ tried on top of it. Only predictions that agree at every probe count; nothing is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -18,15 +18,16 @@ from numpy.typing import NDArray
 
 from lagrangenet.grading.blocks import ABSENT, PRESENT, Found, Sheet
 from lagrangenet.grading.faults.calculation import Compiled, Name
-from lagrangenet.grading.faults.hypotheses import Hypothesis
+from lagrangenet.grading.faults.hypotheses import Accepts, Hypothesis
 from lagrangenet.grading.faults.predictions import Predictions
 from lagrangenet.grading.faults.rule import mutants
 
 Array = NDArray[Any]
 Changes = dict[Name, Compiled]
+Pair = tuple[Hypothesis, Hypothesis]
 
 #: Pairs of faults that are tried.
-TRIES = 25_000
+TRIES = 20_000
 #: First faults that are tried in full, by how much of the answers they explain.
 FIRST = 24
 #: Of explanations that give the same numbers, so many are named.
@@ -118,9 +119,12 @@ class Search:
         if singles:
             best = self._narrowest(singles)
             return Explanation((best,), tuple(_differing(best, singles)))
-        for first, second, changes in islice(self._pairs(), self.tries):
-            if self._fits_at(self.shown, changes[self.shown]) and self._fits(changes):
-                return Explanation((first, second))
+        if not np.isfinite(self.given.vector[self._came]).all():
+            return None
+        programs = len(self.predictions.programs[self.shown])
+        for pair in islice(self._pairs(), self.tries // programs):
+            if self._fits(pair, self.shown) and all(map(partial(self._fits, pair), self._others)):
+                return Explanation(pair)
         return None
 
     def _narrowest(self, singles: list[Hypothesis]) -> Hypothesis:
@@ -140,6 +144,12 @@ class Search:
         vector, states = self.predictions.right
         return np.asarray(self.given.matches(vector[None], states[None])[0])
 
+    @property
+    def _came(self) -> NDArray[np.bool_]:
+        """Which numbers belong to blocks that came in their shape."""
+        sizes = [block.stop - block.start for block in self.given.sheet.blocks]
+        return np.repeat(self.given.states == PRESENT, sizes)
+
     @cached_property
     def shown(self) -> int:
         """The probe at which most can be seen: where the most blocks are wrong and there."""
@@ -152,38 +162,26 @@ class Search:
 
     # -- two faults ------------------------------------------------------------------------------
 
-    def _pairs(self) -> Iterator[tuple[Hypothesis, Hypothesis, list[Changes]]]:
-        """Pairs with what they change at each probe, the likeliest first."""
+    def _pairs(self) -> Iterator[Pair]:
+        """Pairs of faults, the likeliest first."""
         for j in self._promising():
+            first = self.predictions.hypotheses[j]
             for second in self._rest(j):
-                yield from self._joined(self.predictions.hypotheses[j], second)
-            yield from self._doubled(self.predictions.hypotheses[j])
-        classes = [self.predictions.hypotheses[j] for j in self.classes]
+                yield first, second
+            yield from self._doubled(first)
+        classes = [self.predictions.hypotheses[j] for j in self.predictions.classes]
         scaling = [h for h in classes if h.mutant.rule in SCALING]
         for first in (*scaling, *classes):
             yield from self._doubled(first)
             for second in classes:
-                if second is not first:
-                    yield from self._joined(first, second)
-
-    @cached_property
-    def classes(self) -> list[int]:
-        """One hypothesis of those that give the same numbers."""
-        vectors, states = self.predictions.numbers
-        scale = np.maximum(np.abs(self.predictions.right[0]), 1e-3)
-        with np.errstate(all="ignore"):
-            rounded = np.round(vectors / scale, 7) + 0.0
-        seen: dict[bytes, int] = {}
-        for j, row in enumerate(rounded):
-            seen.setdefault(row.tobytes() + states[j].tobytes(), j)
-        return list(seen.values())
+                yield first, second
 
     def _promising(self) -> list[int]:
         """Hypotheses that explain wrong blocks, those that explain most of them first."""
         wrong = ~self.right
         gains = self.blocks[:, wrong].sum(axis=1)
         total = self.blocks.sum(axis=1)
-        found = [j for j in self.classes if gains[j]]
+        found = [j for j in self.predictions.classes if gains[j]]
         return sorted(found, key=lambda j: -int(total[j]))[:FIRST]
 
     def _rest(self, first: int) -> list[Hypothesis]:
@@ -192,7 +190,7 @@ class Search:
         moved = ~self._like_right
         useful = (moved & ~explained).any(axis=1)
         conflicts = (moved & explained).sum(axis=1)
-        found = [j for j in self.classes if useful[j] and j != first]
+        found = [j for j in self.predictions.classes if useful[j] and j != first]
         found.sort(key=lambda j: int(conflicts[j]))
         return [self.predictions.hypotheses[j] for j in found]
 
@@ -202,35 +200,86 @@ class Search:
         vector, states = self.predictions.right
         return replace(self.given, vector=vector, states=states).matches(*self.predictions.numbers)
 
-    def _joined(
-        self, first: Hypothesis, second: Hypothesis
-    ) -> Iterator[tuple[Hypothesis, Hypothesis, list[Changes]]]:
-        """Two faults in different equations, or in one equation at different layers."""
-        changes = []
-        for probe in self.predictions.probes:
-            one, two = first.changes(probe.problem), second.changes(probe.problem)
-            if not one.keys().isdisjoint(two):
-                return
-            changes.append({**one, **two})
-        yield first, second, changes
-
-    def _doubled(self, first: Hypothesis) -> Iterator[tuple[Hypothesis, Hypothesis, list[Changes]]]:
+    def _doubled(self, first: Hypothesis) -> Iterator[Pair]:
         """Two faults in one equation."""
         changed = replace(first.equation, node=first.mutant.node)
         for mutant in mutants(changed.node, self.predictions.equations.place(changed)):
-            second = Hypothesis(changed, mutant, first.scope)
-            try:
-                changes = [second.changes(probe.problem) for probe in self.predictions.probes]
-            except KeyError:
+            yield first, Hypothesis(changed, mutant, first.scope, first.beside)
+
+    def _changes(self, fault: Hypothesis, j: int) -> Changes:
+        """What a fault changes at a probe; of those that are tried often, kept."""
+        kept = self._kept[j].get(id(fault))
+        if kept is None:
+            kept = fault.changes(self.predictions.probes[j].problem)
+            if id(fault) in self._known:
+                self._kept[j][id(fault)] = kept
+        return kept
+
+    def _fits(self, pair: Pair, j: int) -> bool:
+        """Whether a program with two faults gives the answers at a probe."""
+        first, second = (self._changes(fault, j) for fault in pair)
+        again = second.keys() & first.keys()
+        if again and pair[1].equation.node is not pair[0].mutant.node:
+            return (
+                False  # one equation cannot be wrong in two ways, unless one is on top of the other
+            )
+        changes = {**first, **second}
+        if self.predictions.single:
+            return self._agree(self.predictions.at(j, changes), j)
+        (program,) = self.predictions.programs[j]
+        with np.errstate(all="ignore"):
+            ran = program.run(changes, self._accepts[j])
+            if ran is None:
+                return False
+            point, moved, lost = ran
+            if not self._wrong[j] <= moved | lost:
+                return False
+            return self._agree(self.predictions.read(program, point, lost), j)
+
+    @cached_property
+    def _others(self) -> list[int]:
+        return [j for j in range(len(self.predictions.probes)) if j != self.shown]
+
+    @cached_property
+    def _known(self) -> set[int]:
+        return {id(fault) for fault in self.predictions.hypotheses}
+
+    @cached_property
+    def _kept(self) -> list[dict[int, Changes]]:
+        return [{} for _ in self.predictions.probes]
+
+    @cached_property
+    def _wrong(self) -> list[set[Name]]:
+        """Arrays of each probe that a fault has to move, because they came and are wrong."""
+        found: list[set[Name]] = [set() for _ in self.predictions.probes]
+        for b, block in enumerate(self.given.sheet.blocks):
+            if not self.right[b] and self.given.states[b] == PRESENT:
+                (program,) = self.predictions.programs[block.probe]
+                names = self.predictions.names(block.key, program)
+                if len(names) == 1:
+                    found[block.probe].add(names[0])
+        return found
+
+    @cached_property
+    def _accepts(self) -> list[Accepts]:
+        """For each probe whether an array is what came, as far as it came as such."""
+        tables: list[dict[Name, tuple[Array, Array]]] = [{} for _ in self.predictions.probes]
+        for b, block in enumerate(self.given.sheet.blocks):
+            (program,) = self.predictions.programs[block.probe]
+            names = self.predictions.names(block.key, program)
+            plain = len(names) == 1 and block.key.kind != "loss"
+            if not plain or self.given.states[b] != PRESENT:
                 continue
-            yield first, second, changes
-
-    def _fits(self, changes: Sequence[Changes]) -> bool:
-        """Whether a changed program gives the answers at all probes."""
-        return all(self._fits_at(j, change) for j, change in enumerate(changes))
-
-    def _fits_at(self, j: int, changes: Changes) -> bool:
-        return self._agree(self.predictions.at(j, changes), j)
+            value, allowed = (
+                part[block.span].reshape(block.shape)
+                for part in (self.given.vector, self.given.allowed)
+            )
+            if self.predictions.updates and block.key.kind == "gradient":
+                eta = self.predictions.probes[block.probe].eta
+                old = program.point.arrays[block.key.of, block.key.layer]
+                value, allowed = old - eta * value, eta * allowed
+            tables[block.probe][names[0]] = value, allowed
+        return [partial(_equal, table) for table in tables]
 
     @cached_property
     def _of_probe(self) -> list[list[int]]:
@@ -258,6 +307,14 @@ class Search:
             if not (distance <= given.allowed[block.span]).all():
                 return False
         return True
+
+
+def _equal(table: Mapping[Name, tuple[Array, Array]], name: Name, value: Any) -> bool:
+    """Whether an array is the one of the table, if it is in it."""
+    if name not in table:
+        return True
+    wanted, allowed = table[name]
+    return np.shape(value) == wanted.shape and bool((np.abs(value - wanted) <= allowed).all())
 
 
 def _differing(best: Hypothesis, singles: Iterable[Hypothesis]) -> list[Hypothesis]:
