@@ -30,10 +30,45 @@ seconds = {seconds}
 memory_mb = 1024
 """
 SECONDS = 2.0
+#: Run every time; the others with ``-m slow``.
+EVERY_TIME = {
+    "loop in a call",
+    "sleep",
+    "signals ignored",
+    "fork bomb",
+    "daemon",
+    "memory bomb",
+    "a large file",
+    "many files",
+    "exit",
+    "a huge message",
+    "environment of the grader",
+    "a file of the grader",
+    "a file outside",
+    "a connection",
+    "a signal to the grader",
+    "the package that knows the answer",
+    "the answer in a frame",
+    "numpy.testing replaced",
+    "a subclass that equals everything",
+    "nan",
+    "object arrays",
+    "shapes that broadcast",
+    "a reply of its own",
+    "answers for published examples",
+    "standard output flood",
+    "a folder without rights",
+}
 contained = pytest.mark.skipif(
     not enough(layers_to_use()[1]),
     reason=f"this machine isolates with {', '.join(layers_to_use()[1]) or 'nothing'} alone",
 )
+
+
+def attacks(group):
+    """Parameters of a test: the names of a group."""
+    rare = [pytest.mark.slow]
+    return [pytest.param(name, marks=[] if name in EVERY_TIME else rare) for name in group]
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +109,10 @@ def graded(attack, seconds=SECONDS, honest=RIGHT):
     return found, time.monotonic() - start
 
 
+def test_every_name_is_one():
+    assert EVERY_TIME < {*ENDLESS, *BREAKOUTS, *REACHES, *FORGERIES, *NOISES}
+
+
 @contained
 def test_the_honest_answer_passes():
     found, _ = graded("")
@@ -82,7 +121,7 @@ def test_the_honest_answer_passes():
 
 
 @contained
-@pytest.mark.parametrize("name", ENDLESS)
+@pytest.mark.parametrize("name", attacks(ENDLESS))
 def test_what_never_ends_is_ended(name):
     found, seconds = graded(ENDLESS[name], seconds=1.0)
     assert {part.verdict for part in found.parts} == {"not_gradable"}
@@ -92,7 +131,7 @@ def test_what_never_ends_is_ended(name):
 
 
 @contained
-@pytest.mark.parametrize("name", BREAKOUTS)
+@pytest.mark.parametrize("name", attacks(BREAKOUTS))
 def test_limits_hold(name):
     found, seconds = graded(BREAKOUTS[name])
     assert all(part.verdict != "right" for part in found.parts)
@@ -103,7 +142,7 @@ def test_limits_hold(name):
 
 
 @contained
-@pytest.mark.parametrize("name", REACHES)
+@pytest.mark.parametrize("name", attacks(REACHES))
 def test_nothing_outside_is_reached(name, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -130,7 +169,7 @@ def test_nothing_outside_is_reached(name, tmp_path):
 
 
 @contained
-@pytest.mark.parametrize("name", FORGERIES)
+@pytest.mark.parametrize("name", attacks(FORGERIES))
 def test_no_forgery_passes(name):
     found, seconds = graded(FORGERIES[name])
     assert all(part.verdict != "right" for part in found.parts if part.name == "gradient")
@@ -140,7 +179,7 @@ def test_no_forgery_passes(name):
 
 
 @contained
-@pytest.mark.parametrize("name", NOISES)
+@pytest.mark.parametrize("name", attacks(NOISES))
 def test_noise_neither_hangs_nor_stays(name):
     found, seconds = graded(NOISES[name])
     assert found.status == 0
