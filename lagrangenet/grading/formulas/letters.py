@@ -165,6 +165,8 @@ class _Gathering:
         for first, second in self.pairs:
             if kinds.get(first) == "component" and second not in kinds:
                 kinds[second] = "sample"
+            elif kinds.get(second) == "component" and kinds.get(first) == "component":
+                kinds[first] = "sample"  # whatever the limits of its sum say
             elif kinds.get(second) != "sample":
                 kinds.setdefault(first, "sample")
             for letter in (first, second):

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from lagrangenet.grading.faults import RULES
 from lagrangenet.grading.formulas.attempts import (
     Attempt,
@@ -35,6 +37,10 @@ TROUBLES: Mapping[str, tuple[str, str]] = {
 
 #: At most so many pairs of mistakes are tried, and so many readings of a wrong line.
 PAIRS, READINGS = 2500, 4
+
+
+#: Numbers below this say nothing about a ratio.
+SMALL = 1e-6
 
 
 @dataclass(frozen=True)
@@ -133,9 +139,9 @@ def where_it_ends(attempt: Attempt, setting: Setting) -> tuple[Mistake, ...]:
 
 def _ratio(comparison: Comparison) -> float | None:
     """The constant factor between both sides, if there is one."""
-    big = abs(comparison.expected) > 1e-6
-    if not big.any():
-        return None
+    big = abs(comparison.expected) > SMALL
     ratios = comparison.found[big] / comparison.expected[big]
+    if not ratios.size or not np.isfinite(ratios).all():
+        return None
     first = float(ratios.ravel()[0])
-    return round(first, 6) if abs(ratios - first).max() < 1e-6 else None
+    return round(first, 6) if abs(ratios - first).max() < SMALL else None

@@ -195,12 +195,18 @@ class Comparison:
     def equal(self) -> bool:
         """Whether they agree to rounding."""
         size = max(1.0, float(np.max(np.abs(self.expected), initial=0.0)))
-        return bool(np.all(np.abs(self.expected - self.found) <= TOLERANCE * size))
+        return bool(np.all(self.gap <= TOLERANCE * size))
+
+    @property
+    def gap(self) -> Array:
+        """The distance at each index, infinite where there is no number."""
+        with np.errstate(all="ignore"):
+            gap = np.abs(self.expected - self.found)
+        return np.where(np.isnan(gap), np.inf, gap)
 
     def worst(self) -> tuple[tuple[int, ...], float, float]:
         """Where they differ most, and both numbers."""
-        gap = np.abs(self.expected - self.found)
-        place = np.unravel_index(int(np.argmax(np.where(np.isnan(gap), np.inf, gap))), gap.shape)
+        place = np.unravel_index(int(np.argmax(self.gap)), self.gap.shape)
         where = tuple(int(j) for j in place)
         return where, float(self.expected[where]), float(self.found[where])
 

@@ -129,6 +129,8 @@ def judge_part(part: str, answer: Answer, setting: Setting, search: bool = True)
                 sources += [line.source] * len(found)
     except (FormulaError, DerivationError) as error:
         return Verdict(part, "not_gradable", message=str(error))
+    except (RecursionError, ArithmeticError):
+        return Verdict(part, "not_gradable", message="this is too involved: simplify the formula")
     if not judged:
         return Verdict(part, "not_gradable", message="there are only definitions")
     return _summed_up(part, judged, sources, setting)

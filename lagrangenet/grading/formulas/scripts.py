@@ -34,6 +34,8 @@ CONDITIONS = {"for", "where", "with", "if", "all", "and"}
 
 #: Scripts at one bracket.
 MARKS = 6
+#: Letters of a name.
+LONGEST = 16
 
 
 @dataclass
@@ -58,13 +60,17 @@ class _Scripts:
 class Names(Cursor):
     """Reads names, and what stands raised or lowered beside names and brackets."""
 
-    def name(self) -> Mark:
+    def name(self, differential: bool = True) -> Mark:
         """A name, or ``dl/dx`` in plain text."""
         token = self.take()
         text = token.text
         if text in CONDITIONS:
             raise self.refuse(f"{text!r} where a formula is expected", "complete it", token.at)
-        if self.is_differential(token):
+        if len(text) > LONGEST:
+            raise self.refuse(
+                f"a name of {len(text)} letters", "leave blanks between names", token.at
+            )
+        if differential and self.is_differential(token):
             return self.worded(token)
         found = _Scripts()
         if text.endswith("prime") and len(text) > len("prime"):
@@ -131,7 +137,7 @@ class Names(Cursor):
     def after_d(self, token: Token) -> Mark:
         """The name behind the letter d."""
         self.tokens[self.place] = Token("name", token.text[1:], token.at + 1, token.end)
-        return self.scripted(self.name())
+        return self.scripted(self.name(differential=False))
 
     def arguments(self) -> tuple[Mark, ...]:
         """The arguments of a function."""

@@ -79,9 +79,7 @@ def _from_toml(text: str, name: str) -> dict[str, str]:
     try:
         table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise DataError(
-            f"{name} is no TOML: {error}; write formulas with backslashes in '...' or '''...'''"
-        ) from None
+        raise DataError(f"{name} is no TOML: {error}; write formulas between ''' and '''") from None
     inner = table.get("formulas", table)
     found: dict[str, str] = {}
     for key, value in inner.items() if isinstance(inner, dict) else ():

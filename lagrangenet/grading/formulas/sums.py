@@ -8,7 +8,16 @@ from lagrangenet.grading.formulas.functions import Calls
 from lagrangenet.grading.formulas.indexed import LAST, SAMPLES, Layer, Range, Sum
 from lagrangenet.grading.formulas.letters import scripts
 from lagrangenet.grading.formulas.shapes import Value
-from lagrangenet.grading.formulas.tree import Binder, Literal, Mark, Name, Script, Signed, SumOver
+from lagrangenet.grading.formulas.tree import (
+    Bars,
+    Binder,
+    Literal,
+    Mark,
+    Name,
+    Script,
+    Signed,
+    SumOver,
+)
 
 
 class Sums(Calls):
@@ -59,15 +68,17 @@ class Sums(Calls):
             del self.names[binder.symbol]
         else:
             self.names[binder.symbol] = known
-        lower = binder.lower
-        if isinstance(lower, Literal) and lower.value != 1:
-            self.shapes.trouble(
-                "sum", f"the sum over the samples begins at {lower.value}", lower.at
-            )
+        self.check_limits(binder, "the samples", self.is_count(binder.upper))
         if inside.rows is not None and inside.rows.over == SAMPLES and self.batch:
             tree = Sum(inside.rows.index, SAMPLES, inside.tree)
             return Value(tree, inside.columns)
         return replace(inside, tree=Sum(index, SAMPLES, inside.tree))
+
+    def is_count(self, upper: Mark | None) -> bool:
+        """Whether a limit is the number of samples: M, n without a layer, |I|."""
+        if isinstance(upper, Name):
+            return self.role(upper) in {"M", "n"} and not upper.subs and not upper.sups
+        return isinstance(upper, Bars)
 
     def check_limits(self, binder: Binder, what: str, whole: bool) -> None:
         """A sum over samples or components runs over all of them."""

@@ -312,7 +312,7 @@ WRONG = (
         "recursion",
         "λ^k = (1/M) W^{k+1}ᵀ (σ'(z^{k+1}) ⊙ λ^{k+1})",
         "constant factor",
-        "too small by M",
+        "mean over the samples",
     ),
     Wrong(
         "rows: transpose where none belongs",
@@ -413,7 +413,7 @@ WRONG = (
         "weights",
         "∂L/∂W^k = −(1/M) Σ_i (σ'(z_i^k) ⊙ λ_i^k) x_i^{k−1}ᵀ",
         "constant factor",
-        "too small by M",
+        "mean over the samples",
         {"output": "λ^N = −(1/M) ∂ℓ/∂x^N"},
     ),
     Wrong(
