@@ -23,6 +23,11 @@ PRESENT, ABSENT = 0.0, -1.0
 Found = Mapping["Key", Any]
 
 
+def superscript(number: int) -> str:
+    """A layer number above a symbol."""
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 class Key(NamedTuple):
     """Which array of a probe: of loss, states, multipliers, gradient; layer; W or b."""
 
@@ -33,7 +38,7 @@ class Key(NamedTuple):
     @property
     def formula(self) -> str:
         """Such as ``∂J/∂W²``."""
-        k = str(self.layer).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        k = superscript(self.layer)
         names = {"loss": "J", "states": f"x{k}", "multipliers": f"λ{k}"}
         return names.get(self.kind, f"∂J/∂{self.of}{k}")
 
@@ -109,16 +114,21 @@ class Sheet:
         vector = np.full(self.size, np.nan)
         states = np.full(len(self.blocks), ABSENT)
         for j, block in enumerate(self.blocks):
-            value = found[block.probe].get(block.key)
-            if value is None:
-                continue
-            array = np.asarray(value, dtype=float)
-            if array.shape == block.shape:
-                states[j] = PRESENT
-                vector[block.span] = array.ravel()
-            else:
-                states[j] = shape_code(array.shape)
+            self.put(j, found[block.probe].get(block.key), vector, states)
         return vector, states
+
+    def put(self, j: int, value: Any, vector: Array, states: Array) -> None:
+        """Write the array of a block, or that there is none, into a vector."""
+        block = self.blocks[j]
+        vector[block.span], states[j] = np.nan, ABSENT
+        if value is None:
+            return
+        array = np.asarray(value, dtype=float)
+        if array.shape == block.shape:
+            states[j] = PRESENT
+            vector[block.span] = array.ravel()
+        else:
+            states[j] = shape_code(array.shape)
 
 
 def shape_code(shape: tuple[int, ...]) -> float:

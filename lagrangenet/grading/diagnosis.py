@@ -18,7 +18,7 @@ import numpy as np
 
 from lagrangenet.grading.answers import Probe
 from lagrangenet.grading.assignment import Assignment
-from lagrangenet.grading.blocks import Key, answered
+from lagrangenet.grading.blocks import Key, answered, superscript
 from lagrangenet.grading.comparison import SPECIAL, Comparison, Finding, truth
 from lagrangenet.grading.faults.hypotheses import Hypothesis
 from lagrangenet.grading.faults.predictions import Predictions
@@ -44,6 +44,15 @@ STAGES = {
     "step b": "the update of the biases",
     "out x": "which states are returned",
     "out λ": "which multipliers are returned",
+}
+#: Labels that are not those of a stationarity condition, as they are printed.
+SHOWN = {
+    "R": "J",
+    "R b": "J",
+    "step W": "step",
+    "step b": "step",
+    "out x": "answer",
+    "out λ": "answer",
 }
 
 
@@ -144,7 +153,7 @@ class Case:
         return Named(
             "; and ".join(sentences) + text,
             layer,
-            f"({faults[0].label}) {line}",
+            f"({shown(faults[0])}) {line}",
             expected,
             submitted,
             note,
@@ -192,10 +201,10 @@ class Case:
         """``layer 2, (S5) ∂L/∂W²: the term ... is missing``."""
         problem = self._deepest.problem
         layers = fault.layers(problem)
-        head = f"({fault.label})"
+        head = f"({shown(fault)})"
         if fault.equation.label not in {"J", "S2", "S2, S4"}:
             many = len(layers) > 1
-            head = f"{fault.scope.name} {head}" if many else f"layer {layers[0]}, {head}"
+            head = f"{fault.scope.name}, {head}" if many else f"layer {layers[0]}, {head}"
         one = layers[0] if len(layers) == 1 else None
         parts = [fault.equation] + ([fault.twin] if fault.twin else [])
         target = " and ".join(_target(equation.label, one) for equation in parts)
@@ -292,6 +301,12 @@ class Case:
         return ""
 
 
+def shown(fault: Hypothesis) -> str:
+    """The label of a wrong equation as it is printed."""
+    parts = [fault.equation] + ([fault.twin] if fault.twin else [])
+    return ", ".join(dict.fromkeys(SHOWN.get(e.label, e.label) for e in parts))
+
+
 def _stage(fault: Hypothesis) -> str:
     parts = [fault.equation] + ([fault.twin] if fault.twin else [])
     return " and ".join(STAGES[equation.label] for equation in parts)
@@ -299,7 +314,7 @@ def _stage(fault: Hypothesis) -> str:
 
 def _target(label: str, layer: int | None) -> str:
     """What an equation computes."""
-    k = "^k" if layer is None else str(layer).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    k = "^k" if layer is None else superscript(layer)
     names = {
         "S0": f"z{k}",
         "S1": f"x{k}",

@@ -156,7 +156,7 @@ class _Judged:
             return self._special(asked, wrong)
         failure = self._layout(asked)
         if failure is not None:
-            return Named(failure.message, None, "", "", "", "", "What does the call return?")
+            return Named(failure.message, None, "", "", "", "", failure.message)
         return self.case.named(frozenset(k for _, one in wrong for k in [one.key]))
 
     def _layout(self, asked: Asked) -> Failure | None:

@@ -121,7 +121,7 @@ def _plans(network: Network, told: bool) -> Iterator[_Plan]:
 
 def _few(plan: _Plan) -> _Plan:
     """Where each call gets one sample, the number of samples tells nothing and costs time."""
-    return plan._replace(samples=min(plan.samples, 3))
+    return plan._replace(samples=min(plan.samples, 2))
 
 
 class _Draw:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -133,6 +134,7 @@ def _extents(axes: t.Axes, point: Point, k: int) -> tuple[int, ...]:
     return tuple(int(sizes[axis]) for axis in axes)
 
 
+@cache
 def _layer(layer: sp.Expr | None) -> Callable[[int, int], int]:
     """How the layer of an array follows from k and N."""
     if layer is None:

@@ -13,6 +13,7 @@ from functools import cached_property
 import sympy as sp
 
 from lagrangenet.functions import ACTIVATIONS, Choice
+from lagrangenet.grading.blocks import superscript
 from lagrangenet.grading.faults.calculation import Compiled, Name, compiled
 from lagrangenet.grading.faults.rule import Place
 from lagrangenet.problem import Problem
@@ -82,6 +83,16 @@ class Equation:
     def compiled(self) -> Compiled:
         """It as a function."""
         return compiled(self.node, self.axes)
+
+    @cached_property
+    def _wrong(self) -> dict[int, tuple[Node, Compiled]]:
+        return {}
+
+    def wrong(self, node: Node) -> Compiled:
+        """A wrong right-hand side as a function; the same for all layers at which it stands."""
+        if id(node) not in self._wrong:
+            self._wrong[id(node)] = node, compiled(node, self.axes)
+        return self._wrong[id(node)][1]
 
     def target(self, k: int) -> Name:
         """What it computes at layer k."""
@@ -223,11 +234,11 @@ class Equations:
         if label == "J":
             return "J = (1/M) Σ_i ℓ(y_i, x_i^N)"
         if label in {"R", "R b"}:
-            return f"ρ Ω({'W' if label == 'R' else 'b'}{t_layer(k)})"
+            return f"ρ Ω({'W' if label == 'R' else 'b'}{superscript(k)})"
         if label.startswith("out"):
-            return f"{label[-1]}{t_layer(k)}"
+            return f"{label[-1]}{superscript(k)}"
         if label.startswith("step"):
-            v = label[-1] + t_layer(k)
+            v = label[-1] + superscript(k)
             return f"{v} ← {v} − η ∂L/∂{v}"
         if label in TOGETHER:
             return "; ".join(self.line(one, k) for one in label.split(", "))
@@ -235,8 +246,3 @@ class Equations:
             return self.lowering.from_fused("mu", self.lowering.fused, ("S2", "S4")).formula
         condition = self.derivation.condition(label, k)
         return self.lowering.formula(condition, k, condition.unknown is None)
-
-
-def t_layer(k: int) -> str:
-    """A layer number as a superscript."""
-    return str(k).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))

@@ -101,7 +101,7 @@ def _sign(node: Node, _: Place) -> Iterator[Change]:
 
 @rule("sign of the whole", "Check the sign of the result.", at="root", cost=0.8)
 def _whole_sign(node: Node, _: Place) -> Iterator[Change]:
-    yield Change(t.negate(node), ("the sign of the whole is reversed",))
+    yield Change(t.negate(node), ("the sign is reversed",))
 
 
 @rule("sign of an argument", "What goes into the function?", cost=1.6)
@@ -125,10 +125,10 @@ def _scaled(node: Node, factors: tuple[Node, ...], divisors: tuple[Node, ...]) -
 
 #: Constant factors of wrong results: multiplied by, divided by, in words.
 SCALES: tuple[tuple[tuple[Node, ...], tuple[Node, ...], str], ...] = (
-    ((_SAMPLES,), (), "too large by M: a sum over the samples instead of their mean"),
-    ((), (_SAMPLES,), "too small by M: the mean over the samples is taken once too often"),
-    ((t.scalar(2),), (), "twice too large: a factor ½ is missing"),
-    ((), (t.scalar(2),), "half of what it should be: a factor 2 is missing or ½ is too much"),
+    ((_SAMPLES,), (), "M times too large: the mean over the samples is missing"),
+    ((), (_SAMPLES,), "M times too small: the mean over the samples is taken once too often"),
+    ((t.scalar(2),), (), "twice too large"),
+    ((), (t.scalar(2),), "half as large as it should be"),
 )
 
 
@@ -147,7 +147,7 @@ def _constant_factor(node: Node, _: Place) -> Iterator[Change]:
 def _components(node: Node, place: Place) -> Iterator[Change]:
     width = t.Number((), l.n(l.N))
     if place.label in {"J", "S2", "S4", ""}:
-        words = "too small by the number of outputs: the mean runs over components too"
+        words = "too small by the number of outputs: the mean runs over the components too"
         yield Change(_scaled(node, (), (width,)), (words,))
 
 

@@ -12,13 +12,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from lagrangenet.grading.faults.calculation import Absent, Compiled, Name, Point, compiled
+from lagrangenet.grading.faults.calculation import Absent, Compiled, Name, Point
 from lagrangenet.grading.faults.equations import Equation, Equations
 from lagrangenet.grading.faults.rule import RULES, Mutant, mutants, said
 from lagrangenet.problem import Problem
 
 #: Says of an array, by name, whether it may be.
 Accepts = Callable[[Name, Any], bool]
+#: Arrays, names of those that may differ from the right ones, names of those that are lost.
+Run = tuple[Point, set[Name], set[Name]]
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Hypothesis:
     @cached_property
     def compiled(self) -> Compiled:
         """The wrong right-hand side as a function."""
-        return compiled(self.mutant.node, self.equation.axes)
+        return self.equation.wrong(self.mutant.node)
 
     @property
     def label(self) -> str:
@@ -235,24 +237,21 @@ class Program:
             for e, k in self.order
         ]
 
-    def run(
-        self, changes: Mapping[Name, Compiled], accepts: Accepts | None = None
-    ) -> tuple[Point, set[Name], set[Name]] | None:
+    def run(self, changes: Mapping[Name, Compiled]) -> Run:
         """What the program with changed equations computes.
-
-        Parameters
-        ----------
-        changes : mapping
-            What stands in place of right equations.
-        accepts : callable, optional
-            Is shown each array that may differ; where it says False, the rest is not computed.
 
         Returns
         -------
-        tuple or None
+        tuple
             The arrays, the names of those that may differ from the right ones, and of those that
-            are not there because the program has crashed; None if an array was not accepted.
+            are not there because the program has crashed.
         """
+        ran = self.run_while(changes, lambda _, __: True)
+        assert ran is not None
+        return ran
+
+    def run_while(self, changes: Mapping[Name, Compiled], accepts: Accepts) -> Run | None:
+        """The same, as long as every array that may differ is accepted; otherwise None."""
         point = self.point.changed()
         moved: set[Name] = set()
         lost: set[Name] = set()
@@ -268,7 +267,7 @@ class Program:
             except (ValueError, IndexError, TypeError):
                 lost.add(name)
                 continue
-            if accepts is not None and not accepts(name, value):
+            if not accepts(name, value):
                 return None
             moved.add(name)
         return point, moved, lost

@@ -59,7 +59,7 @@ def _argument(node: Node, _: Place) -> Iterator[Change]:
 def _wrong_weights(node: Node, place: Place) -> Iterator[Change]:
     if isinstance(node, t.Ref) and node.name == "W" and place.label in {"S3", ""}:
         slope = replace(node, name="dW")
-        yield Change(slope, ("the gradient ", slope, " stands where the weights ", node, " belong"))
+        yield Change(slope, ("the gradient stands where the weights ", node, " belong"))
         step = t.Product(node.axes, (t.Number((), l.eta), slope))
         words = " is updated before the backward pass has used it"
         yield Change(t.Total(node.axes, (node,), (step,)), (node, words))

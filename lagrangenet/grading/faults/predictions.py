@@ -69,20 +69,20 @@ class Predictions:
     @cached_property
     def right(self) -> tuple[Array, Array]:
         """The numbers without a fault, from the derived equations."""
-        return self.predicted([{} for _ in self.probes])
+        return self.sheet.filled([self.at(j, {}) for j in range(len(self.probes))])
 
     @cached_property
     def _shown(self) -> list[tuple[Hypothesis, tuple[Array, Array]]]:
         depths = [probe.problem.depth for probe in self.probes]
         right, states = self.right
+        unseen = 1e-9 * np.abs(right) + 1e-12
         found = []
         for hypothesis in hypotheses(self.equations, depths, self.kinds):
             try:
                 row = self.of(hypothesis)
             except DerivationError:  # it calls a function that has no value
                 continue
-            same = np.isclose(row[0], right, rtol=1e-9, atol=1e-12) | (row[0] == right)
-            if not same.all() or (row[1] != states).any():
+            if (row[1] != states).any() or not (np.abs(row[0] - right) <= unseen).all():
                 found.append((hypothesis, row))
         return found
 
@@ -97,14 +97,44 @@ class Predictions:
 
     def predicted(self, changes: Sequence[Mapping[Name, Compiled]]) -> tuple[Array, Array]:
         """The numbers of a program whose equations are changed, at all probes."""
-        found = [self.at(j, change) for j, change in enumerate(changes)]
-        return self.sheet.filled(found)
+        vector, states = self.right[0].copy(), self.right[1].copy()
+        with np.errstate(all="ignore"):
+            for j, change in enumerate(changes):
+                if change:
+                    self._write(j, change, vector, states)
+        return vector, states
+
+    def _write(
+        self, j: int, changes: Mapping[Name, Compiled], vector: Array, states: Array
+    ) -> None:
+        """Put what is changed at a probe over the right numbers."""
+        ran = [(program, *program.run(changes)) for program in self.programs[j]]
+        touched = set().union(*(moved | lost for _, _, moved, lost in ran))
+        for b in {b for name in touched for b in self._blocks_of[j].get(name, ())}:
+            key = self.sheet.blocks[b].key
+            parts = [self._read(key, program, point, lost) for program, point, _, lost in ran]
+            self.sheet.put(b, _averaged(key, parts), vector, states)
+
+    @cached_property
+    def _blocks_of(self) -> list[dict[Name, list[int]]]:
+        """For each probe the blocks that an array belongs to."""
+        found: list[dict[Name, list[int]]] = [{} for _ in self.probes]
+        for b, block in enumerate(self.sheet.blocks):
+            for name in self.names(block.key, self.programs[block.probe][0]):
+                found[block.probe].setdefault(name, []).append(b)
+        return found
 
     def at(self, j: int, changes: Mapping[Name, Compiled]) -> Found:
-        """The same at one probe, by block."""
+        """The same at one probe, by block; without those that are lost in a crash."""
         with np.errstate(all="ignore"):
-            parts = [self._blocks(program, changes) for program in self.programs[j]]
-            return parts[0] if len(parts) == 1 else _averaged(parts)
+            ran = [(program, *program.run(changes)) for program in self.programs[j]]
+            found = {}
+            for key in keys(self.kinds, self.probes[j].problem.depth):
+                parts = [self._read(key, program, point, lost) for program, point, _, lost in ran]
+                value = _averaged(key, parts)
+                if value is not None:
+                    found[key] = value
+        return found
 
     @cached_property
     def programs(self) -> list[list[Program]]:
@@ -121,20 +151,18 @@ class Predictions:
         point = Point(probe.problem, probe.theta, probe.X, probe.Y, probe.eta)
         return Program.at(self.equations, probe.problem, point)
 
-    def _blocks(self, program: Program, changes: Mapping[Name, Compiled]) -> dict[Key, Any]:
-        ran = program.run(changes)
-        assert ran is not None
-        point, _, lost = ran
-        return self.read(program, point, lost)
-
-    def read(self, program: Program, point: Point, lost: set[Name]) -> dict[Key, Any]:
+    def read(self, program: Program, point: Point, lost: set[Name]) -> Found:
         """The blocks of a program that has run; without those that are lost."""
-        found: dict[Key, Any] = {}
+        found = {}
         for key in keys(self.kinds, program.problem.depth):
-            names = self.names(key, program)
-            if lost.isdisjoint(names):
-                found[key] = self._value(key, point, names)
+            value = self._read(key, program, point, lost)
+            if value is not None:
+                found[key] = value
         return found
+
+    def _read(self, key: Key, program: Program, point: Point, lost: set[Name]) -> Any:
+        names = self.names(key, program)
+        return self._value(key, point, names) if lost.isdisjoint(names) else None
 
     @cached_property
     def classes(self) -> list[int]:
@@ -170,17 +198,12 @@ class Predictions:
         return sum(values[1:], values[0])
 
 
-def _averaged(parts: list[dict[Key, Any]]) -> dict[Key, Any]:
+def _averaged(key: Key, parts: list[Any]) -> Any:
     """Of single samples: means of J and its gradient, states and multipliers as rows."""
-    found: dict[Key, Any] = {}
     count = len(parts)
-    for key in parts[0]:
-        values: list[Any] = [part.get(key) for part in parts]
-        if any(value is None for value in values):
-            continue
-        if key.kind in _ARRAYS:
-            stacked: Array = np.concatenate(values)
-            found[key] = stacked / count if key.kind == "multipliers" else stacked
-        else:
-            found[key] = sum(values[1:], values[0]) / count
-    return found
+    if count == 1 or any(part is None for part in parts):
+        return None if count > 1 else parts[0]
+    if key.kind in _ARRAYS:
+        stacked: Array = np.concatenate(parts)
+        return stacked / count if key.kind == "multipliers" else stacked
+    return sum(parts[1:], parts[0]) / count

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import sympy as sp
 
 from lagrangenet.errors import DataError
+from lagrangenet.grading.blocks import superscript
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.printing import text
@@ -200,7 +201,11 @@ def said(words: Words, layer: int | None = None, depth: int | None = None) -> st
         values[l.k] = sp.Integer(layer)
     if depth is not None:
         values[l.N] = sp.Integer(depth)
-    return "".join(
+    whole = "".join(
         part if isinstance(part, str) else text(t.instantiate(part, values), BRIEF, "")
         for part in words
     )
+    above = "^k" if layer is None else superscript(layer)
+    for name in "Wb":  # arrays of the routines that no notation has a letter for
+        whole = whole.replace(f"η d{name}", f"η ∂L/∂{name}{above}")
+    return whole

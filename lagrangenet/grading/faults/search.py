@@ -31,7 +31,7 @@ TRIES = 20_000
 #: First faults that are tried in full, by how much of the answers they explain.
 FIRST = 24
 #: Of explanations that give the same numbers, so many are named.
-NAMED = 3
+NAMED = 2
 #: Rules whose changes scale whole results, and so hide every other fault from view.
 SCALING = frozenset({
     "constant factor", "sign of the whole", "factor missing", "factor twice",
@@ -228,7 +228,7 @@ class Search:
             return self._agree(self.predictions.at(j, changes), j)
         (program,) = self.predictions.programs[j]
         with np.errstate(all="ignore"):
-            ran = program.run(changes, self._accepts[j])
+            ran = program.run_while(changes, self._accepts[j])
             if ran is None:
                 return False
             point, moved, lost = ran
