@@ -140,6 +140,9 @@ OVERWRITTEN = (
     (Subject("Delta", K + -1), ("delta", K)),
     (Subject("Delta", K + -1), ("Delta", K)),
     (Subject("delta", K + -1), ("delta", K)),
+    (Subject("delta", K), ("delta", K + 1)),
+    (Subject("Delta", K), ("delta", K + 1)),
+    (Subject("Delta", K), ("Delta", K + 1)),
 )
 
 
