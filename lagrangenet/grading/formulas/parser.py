@@ -237,7 +237,7 @@ class _Parser(Calculus):
             return True
         if self.now.kind == "name":
             return self.now.text not in CONDITIONS
-        return self.sees("(", "{", "⟨", "∂", "∇", "sum", "frac", "½") or (
+        return self.sees("(", "{", "⟨", "<", "∂", "∇", "sum", "frac", "½") or (
             self.sees("|") and not self.bars
         )
 
@@ -271,12 +271,8 @@ class _Parser(Calculus):
             self.bars -= 1
             self.expect("|", "close the bars")
             return Bars(token.at, inside)
-        if self.accept("⟨"):
-            left = self.sum()
-            self.expect(",", "write ⟨a, b⟩")
-            right = self.sum()
-            self.expect("⟩", "write ⟨a, b⟩")
-            return Inner(token.at, left, right)
+        if self.sees("⟨", "<"):
+            return self.inner()
         if self.accept("frac"):
             return self.fraction(token.at)
         if self.sees("∂"):
@@ -287,6 +283,15 @@ class _Parser(Calculus):
             return self.total(token.at)
         what = repr(token.text) if token.text and token.text != ";" else "the end"
         raise self.refuse(f"{what} where a number, a name or a bracket is expected", "complete it")
+
+    def inner(self) -> Mark:
+        """``⟨a, b⟩``, or ``<a, b>``."""
+        opening = self.take()
+        left = self.sum()
+        self.expect(",", "write ⟨a, b⟩")
+        right = self.sum()
+        self.expect("⟩" if opening.text == "⟨" else ">", "write ⟨a, b⟩")
+        return Inner(opening.at, left, right)
 
 
 def _continues(token: Token) -> bool:

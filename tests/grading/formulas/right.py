@@ -52,6 +52,8 @@ RIGHT = (
         "ASCII, matrix form, sample left out",
         "open",
         {
+            "lagrangian": "L = (1/M) sum_i l(y_i, x_i^N)"
+            " + sum_k sum_i <lambda_i^k, x_i^k - sigma^k(W^k x_i^{k-1} + b^k)>",
             "forward": "z^k = W^k x^{k-1} + b^k\nx^k = sigma(z^k)",
             "output": "lambda^N = -(1/M) dl/dx^N",
             "recursion": "lambda^k = W^{k+1}^T (sigma'^{k+1}(z^{k+1}) .* lambda^{k+1})",
@@ -378,6 +380,23 @@ RIGHT = (
         "from the top: λ^{N−1}",
         "open",
         {"recursion": "λ^{N−1} = W^Nᵀ (σ′(z^N) ⊙ λ^N)\nλ^{k−1} = W^kᵀ (σ′(z^k) ⊙ λ^k)"},
+    ),
+    Case(
+        "the sum over samples outside, a dot between vectors",
+        "open",
+        {
+            "lagrangian": "L = 1/M sum_i [l(y_i, x_i^N)]"
+            " + sum_i sum_k (lambda_i^k)^T (x_i^k - sigma(W^k x_i^{k-1} + b^k))",
+            "output": "lambda_i^N = -1/M dl/dx_i^N",
+        },
+    ),
+    Case(
+        "a dot with blanks",
+        "open",
+        {
+            "lagrangian": "L = 1/M sum_i l_i"
+            " + sum_{i,k} lambda_i^k . (x_i^k - sigma(W^k x_i^{k-1} + b^k))",
+        },
     ),
     Case(
         "increments",
