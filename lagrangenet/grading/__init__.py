@@ -9,8 +9,10 @@ The oracle and the derivation stay in this process; what a submission computes c
 from lagrangenet.grading.answers import Answers, Failure, Probe
 from lagrangenet.grading.assignment import Asked, Assignment, Limits
 from lagrangenet.grading.contract import Contract, Layout
+from lagrangenet.grading.driver import grade
 from lagrangenet.grading.network import Network
 from lagrangenet.grading.result import Grade, Part
+from lagrangenet.grading.submission import Submission
 
 __all__ = [
     "Answers",
@@ -24,4 +26,6 @@ __all__ = [
     "Network",
     "Part",
     "Probe",
+    "Submission",
+    "grade",
 ]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lagrangenet.errors import DataError
 from lagrangenet.grading.assignment import Assignment
-from lagrangenet.grading.grade import grade
+from lagrangenet.grading.driver import grade
 from lagrangenet.grading.result import Grade, Part
 from lagrangenet.grading.submission import CODE, Submission
 
@@ -62,7 +62,7 @@ class Batch:
     seed : int
         Of the probes, the same for all; drawn after they were handed in.
     untrusted : bool
-        See :func:`~lagrangenet.grading.grade.grade`.
+        See :func:`~lagrangenet.grading.driver.grade`.
     folder : Path or None
         Where results are kept.
     """

@@ -90,13 +90,12 @@ class Part:
 
     def lines(self) -> list[str]:
         """The part in words, a line for each thing there is to say."""
-        at = f" (layer {self.layer})" if self.layer is not None else ""
         texts = [
-            (f"{self.diagnosis}{at}", self.diagnosis),
+            (self.diagnosis, self.diagnosis),
             (f"equation: {self.equation}", self.equation),
             (f"expected: {self.expected}", self.expected),
             (f"found:    {self.found}", self.found),
-            (f"hint: {self.hint}", self.hint),
+            (f"hint: {self.hint}", self.hint != self.diagnosis and self.hint),
             (self.note, self.note),
         ]
         return [text for text, there in texts if there]

@@ -13,7 +13,7 @@ import pytest
 import lagrangenet
 from lagrangenet.grading import Assignment
 from lagrangenet.grading.containment import enough, layers_to_use
-from lagrangenet.grading.grade import grade
+from lagrangenet.grading.driver import grade
 from lagrangenet.grading.submission import Submission
 from tests.grading.attacks import BREAKOUTS, ENDLESS, FORGERIES, NOISES, REACHES, RIGHT
 

@@ -208,7 +208,7 @@ def test_the_template(tmp_path):
 
 def test_untrusted_is_refused_with_status_2(tmp_path, monkeypatch, capsys):
     (tmp_path / "s.py").write_text(RIGHT)
-    monkeypatch.setattr("lagrangenet.grading.grade.layers_to_use", lambda: ((), ("memory",)))
+    monkeypatch.setattr("lagrangenet.grading.driver.layers_to_use", lambda: ((), ("memory",)))
     with pytest.raises(SystemExit) as end:
         main(["grade", str(tmp_path / "s.py"), "--assignment", str(TASK), "--untrusted"])
     assert end.value.code == 2

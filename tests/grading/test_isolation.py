@@ -13,7 +13,7 @@ import pytest
 from lagrangenet.errors import IsolationError, MissingExtra
 from lagrangenet.grading import Assignment, Limits, containment
 from lagrangenet.grading.containment import enough, in_force, require_enough
-from lagrangenet.grading.grade import grade
+from lagrangenet.grading.driver import grade
 from lagrangenet.grading.isolation import landlock, seccomp, surroundings
 from lagrangenet.grading.process import Child
 from lagrangenet.grading.submission import Submission
@@ -210,7 +210,7 @@ calls = "loss = f(theta, X, Y)"
 """
     )
     monkeypatch.setattr(
-        "lagrangenet.grading.grade.layers_to_use", lambda: ((), ("CPU time", "memory"))
+        "lagrangenet.grading.driver.layers_to_use", lambda: ((), ("CPU time", "memory"))
     )
     ran = Submission.of_source("open('/tmp/lagrangenet-ran', 'w')")
     with pytest.raises(IsolationError, match="untrusted submissions need more isolation"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lagrangenet.grading import Assignment
-from lagrangenet.grading.grade import grade
+from lagrangenet.grading.driver import grade
 from lagrangenet.grading.submission import Submission
 
 HERE = Path(__file__).parent
