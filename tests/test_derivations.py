@@ -36,8 +36,9 @@ def test_the_documents_are_there():
         "08_shared_weights",
         "09_second_order",
         "10_relu_projection",
-        "11_teachers_guide",
-        "12_students_guide",
+        "14_formula_answers",
+        "15_teachers_guide",
+        "16_students_guide",
     ]
 
 

@@ -31,7 +31,9 @@ FORMS = ("text", "json", "html", *FORMATS)
 def grade(
     submission: Annotated[
         list[Path] | None,
-        typer.Argument(help="Files (.py, .ipynb, .toml), or a folder of submissions."),
+        typer.Argument(
+            help="Files (.py, .ipynb; formulas: .toml, .md, .tex, .txt), or a folder of submissions."
+        ),
     ] = None,
     assignment: Annotated[
         Path | None, typer.Option(metavar="FILE.toml", help="What was asked, and how it is called.")

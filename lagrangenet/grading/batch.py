@@ -24,6 +24,9 @@ from lagrangenet.grading.submission import CODE, Submission
 def submissions(paths: Iterable[str | Path]) -> list[Path]:
     """What is to be graded: the files named, and what is in the folders named.
 
+    In a folder: code, TOML, Markdown and LaTeX files, each a submission, and folders; a ``README`` is
+    none.
+
     Raises
     ------
     DataError
@@ -39,11 +42,13 @@ def submissions(paths: Iterable[str | Path]) -> list[Path]:
         inside = sorted(
             item
             for item in path.iterdir()
-            if not item.name.startswith((".", "_"))
-            and (item.is_dir() or item.suffix in (*CODE, ".toml"))
+            if not item.name.startswith((".", "_", "README"))
+            and (item.is_dir() or item.suffix in (*CODE, ".toml", ".md", ".tex"))
         )
         if not inside:
-            raise DataError(f"{str(path)!r} holds no submission: .py, .ipynb, .toml, or folders")
+            raise DataError(
+                f"{str(path)!r} holds no submission: .py, .ipynb, .toml, .md, .tex, or folders"
+            )
         found += inside
     names = [item.name for item in found]
     if twice := sorted({name for name in names if names.count(name) > 1}):

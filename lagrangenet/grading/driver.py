@@ -18,6 +18,7 @@ from lagrangenet.grading.answers import Answers, Failure, Probe
 from lagrangenet.grading.assignment import Assignment
 from lagrangenet.grading.containment import layers_to_use, require_enough
 from lagrangenet.grading.exchange import answers, request
+from lagrangenet.grading.formulas import judge_formulas
 from lagrangenet.grading.judge import judge_code
 from lagrangenet.grading.probes import probes
 from lagrangenet.grading.process import Child
@@ -119,9 +120,7 @@ def ask(
 def _formulas(assignment: Assignment, submission: Submission) -> list[Part]:
     if all(part.asks != "formula" for part in assignment.parts):
         return []
-    from lagrangenet.grading.formulas import judge_formulas
-
-    return list(judge_formulas(assignment, submission.formulas))
+    return judge_formulas(assignment, submission.formulas)
 
 
 def _in_order(assignment: Assignment, code: list[Part], formulas: list[Part]) -> Iterator[Part]:

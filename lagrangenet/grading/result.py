@@ -13,8 +13,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from lagrangenet.errors import DataError
+from lagrangenet.grading.protocol import printable
 
 SCHEMA = "lagrangenet-grade/1"
+#: Characters of any text in a grade; control characters are blanks in all of them.
+MAX_WORDS = 2000
 Verdict = Literal["right", "wrong", "not_gradable"]
 
 
@@ -57,6 +60,8 @@ class Part:
     hint: str = ""
 
     def __post_init__(self) -> None:
+        for name in ("name", "diagnosis", "equation", "expected", "found", "note", "hint"):
+            object.__setattr__(self, name, printable(getattr(self, name), MAX_WORDS))
         if self.verdict not in get_args(Verdict):
             raise DataError(f"part {self.name!r}: {self.verdict!r} is no verdict")
         for value in (self.points, self.max_points):
@@ -142,6 +147,10 @@ class Grade:
     note: str = ""
     hidden: bool = False
     source: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("submission", "assignment", "note"):
+            object.__setattr__(self, name, printable(getattr(self, name), MAX_WORDS))
 
     @property
     def score(self) -> float:

@@ -2,8 +2,8 @@
 
 A notebook is JSON; its code cells are taken in order, magics and shell lines dropped. A folder is
 one submission: the Python file or notebook with the most to say (``submission``, ``solution``,
-``main``, or the only one), further Python files as modules that it may import, and TOML files with
-formulas. Nothing is compiled or imported. It refuses files that are large, and a folder without an
+``main``, or the only one), further Python files as modules that it may import, and TOML, Markdown,
+LaTeX or text files with formulas. Nothing is compiled or imported. It refuses files that are large, and a folder without an
 answer.
 """
 
@@ -12,13 +12,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from lagrangenet.errors import DataError
+from lagrangenet.grading.formulas.submission import SUFFIXES, loads
 from lagrangenet.grading.protocol import printable
 
 MAX_BYTES = 2 * 2**20
@@ -70,8 +70,8 @@ class Submission:
         }
         formulas: dict[str, str] = {}
         for name, text in texts.items():
-            if name.endswith(".toml"):
-                formulas |= _formulas(name, text)
+            if name.endswith(SUFFIXES):
+                formulas |= _formulas(name, text, len(texts) == 1)
         if not blocks and not formulas:
             raise DataError(f"{place.name}: no code cell, no Python file, no formula in it")
         digest = hashlib.sha256(json.dumps(sorted(texts.items())).encode()).hexdigest()
@@ -93,10 +93,10 @@ def _files(folder: Path) -> list[Path]:
     found = sorted(
         file
         for file in folder.iterdir()
-        if file.suffix in {*CODE, ".toml"} and file.is_file() and not file.name.startswith(".")
+        if file.suffix in {*CODE, *SUFFIXES} and file.is_file() and not file.name.startswith(".")
     )
     if not found:
-        raise DataError(f"{folder.name}: no .py, .ipynb or .toml file in it")
+        raise DataError(f"{folder.name}: no {', '.join((*CODE, *SUFFIXES))} file in it")
     return found[:50]
 
 
@@ -161,12 +161,11 @@ def _plain(line: str) -> str:
     return f"{found[1]}pass" if found else line
 
 
-def _formulas(name: str, text: str) -> dict[str, str]:
+def _formulas(name: str, text: str, alone: bool) -> dict[str, str]:
+    """The formulas in a file; in a folder, a text without any is somebody's notes."""
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"{name} is no TOML: {error}") from None
-    inner = table.get("formulas", table)
-    if not isinstance(inner, dict) or not all(isinstance(text, str) for text in inner.values()):
-        raise DataError(f'{name}: formulas are texts, as in lambda_N = "-(1/M) ..."')
-    return dict(inner)
+        return loads(text.replace("\r\n", "\n"), Path(name).suffix, name)
+    except DataError:
+        if alone or name.endswith(".toml"):
+            raise
+        return {}

@@ -164,6 +164,14 @@ def test_what_is_no_grade_is_refused(text):
         Grade.from_json(text)
 
 
+def test_no_text_in_a_grade_controls_a_terminal_or_grows():
+    part = Part("p\x1b[2J", "wrong", 0, 1, "a\x00b", found="\x9b31m" + "x" * 10_000, note="\u202e")
+    grade = Grade("s\x07", "hw\r", (part,), note="\x1b]0;title\x07")
+    texts = [*grade.to_dict().values(), *part.lines(), part.name]
+    assert all(text.isprintable() for text in texts if isinstance(text, str))
+    assert len(grade.to_json()) < 3000
+
+
 def test_the_status_is_the_worst():
     right, wrong, none = PARTS[0], PARTS[1], PARTS[3]
     for parts, status in [((right,), 0), ((right, wrong), 1), ((wrong, none), 2), ((), 2)]:

@@ -61,23 +61,24 @@ def test_nothing_is_executed_here(tmp_path):
 def test_a_folder_is_one_submission(tmp_path):
     (tmp_path / "layers.py").write_text("W = 1")
     (tmp_path / "solution.py").write_text("import layers")
-    (tmp_path / "formulas.toml").write_text('[formulas]\nlambda_N = "-(1/M)"')
+    (tmp_path / "formulas.toml").write_text('[formulas]\noutput = "λ^N = -1/M"')
     (tmp_path / "notes.txt").write_text("no")
     read = Submission.load(tmp_path)
     assert read.blocks == (("solution.py", "import layers"),)
     assert dict(read.modules) == {"layers": "W = 1"}
-    assert dict(read.formulas) == {"lambda_N": "-(1/M)"}
+    assert dict(read.formulas) == {"output": "λ^N = -1/M"}
 
 
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({}, "no .py, .ipynb or .toml"),
+        ({}, "no .py, .ipynb, .toml, .md, .tex, .txt file"),
         ({"a.py": "", "b.py": ""}, "which of a.py, b.py is the answer"),
         ({"a.ipynb": notebook("x", kind="markdown")}, "no code cell"),
         ({"a.toml": "x = "}, "is no TOML"),
-        ({"a.toml": "x = 3"}, "formulas are texts"),
-        ({"a.toml": "formulas = 3"}, "formulas are texts"),
+        ({"a.toml": "x = 3"}, "key 'x' is not one of"),
+        ({"a.toml": "formulas = 3"}, "has none of the parts"),
+        ({"a.md": "# Thoughts"}, "has none of the parts"),
         ({"a.py": "x" * (MAX_BYTES + 1)}, "at most"),
         ({"a.py": b"\xff\xfe"}, "cannot read"),
     ],

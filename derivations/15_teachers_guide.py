@@ -147,7 +147,7 @@ desk.run("lagrangenet grade class/bob.py --assignment homework.toml --seed 1")
 # ## A class
 #
 # A folder holds a file or a folder for each student: `.py`, `.ipynb` (its code cells; magics are
-# dropped), `.toml` for formulas. `--out` keeps each grade as JSON beside the format asked for, a table
+# dropped), or formulas. `--out` keeps each grade as JSON beside the format asked for, a table
 # `class.csv` and a page `class.html` with the common mistakes. A run that was interrupted goes on
 # where it was; a submission that changed is graded again.
 
@@ -159,6 +159,46 @@ page = desk.read("grades/class.html")
 print(f"the page names the mistake: {'regularizer' in page or 'ρ' in page}")
 
 # %% [markdown]
+# ## Formulas
+#
+# A part may ask for a formula instead: `lagrangian`, `forward`, `output`, `recursion`, `weights`, `biases`,
+# `update`. Answers are LaTeX or plain text in Markdown, `.tex`, `.txt` or TOML files, in any notation that the
+# package knows. [The page on their syntax](14_formula_answers.md) has the rest.
+
+# %%
+desk.write(
+    "formulas.toml",
+    """
+name = "Homework 1, on paper"
+
+[network]
+depth = [1, 6]
+loss = "squared_error"
+
+[[parts]]
+asks = "formula"
+formula = "output"
+
+[[parts]]
+asks = "formula"
+formula = "biases"
+""",
+)
+desk.write(
+    "eve.md",
+    r"""
+## Output
+$\lambda_i^N = -\frac{1}{M} \frac{\partial \ell}{\partial x_i^N}$
+
+## Biases
+$\frac{\partial L}{\partial b^k} = -\sigma'^k(z_i^k) \odot \lambda_i^k$
+""",
+)
+desk.run("lagrangenet grade eve.md --assignment formulas.toml --seed 1 --full")
+
+# %% [markdown]
+# ## To other software
+#
 # `--format gradescope`, `otter` and `nbgrader` write `results.json`, the JSON that otter-grader's
 # `GradingResults.from_ottr_json` reads, and an autograded notebook. All are tested with those
 # tools' own code. A partial score never becomes full marks: a part that is not right cannot have
