@@ -19,9 +19,10 @@ from lagrangenet.grading.formulas.indexed import (
     changed,
 )
 from lagrangenet.grading.formulas.letters import Scripts
-from lagrangenet.grading.formulas.names import FUNCTIONS, Meaning
+from lagrangenet.grading.formulas.names import Meaning
 from lagrangenet.grading.formulas.shapes import Axis, Value, component
 from lagrangenet.grading.formulas.tree import Mark, Name, Picked, Script, Slope
+from lagrangenet.grading.formulas.words import called
 
 
 class Calls(Arrays):
@@ -66,7 +67,7 @@ class Calls(Arrays):
 
     def function(self, mark: Name) -> Value:
         """exp, tanh, softmax, diag, ...: called by their own names."""
-        name = FUNCTIONS[mark.name]
+        name = called(mark.name)
         if mark.args is None or len(mark.args) != 1:
             raise self.refuse(mark.at, f"{mark.name} takes one argument", f"write {mark.name}(z)")
         value = self.value(mark.args[0])

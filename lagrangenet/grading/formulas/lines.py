@@ -240,11 +240,12 @@ def _where_it_holds(attempt: Attempt, marks: list[Tree], task: Task) -> list[str
     functions, expected = task.functions, attempt.expected
     if functions.hidden == functions.output or expected.layers not in {"hidden", "all"}:
         return []
-    slopes = [one for one in walk(expected.tree) if isinstance(one, Fun) and one.order]
-    opaque = [one for one in marks if isinstance(one, Fun | Ref) and one.name in {"sigma", "jac"}]
-    if not slopes or expected.label == "L" or (opaque and len(functions.kinds) == 1):
+    found = [one for one in walk(expected.tree) if isinstance(one, Fun) and one.name == "sigma"]
+    opaque = any(isinstance(one, Fun | Ref) and one.name in {"sigma", "jac"} for one in marks)
+    coupled = len(functions.kinds) > 1 and any(one.order for one in found)
+    if not found or expected.label == "L" or (opaque and not coupled):
         return []
-    last = "k < N − 1" if any(one.layer == K + 1 for one in slopes) else "k < N"
+    last = "k < N − 1" if any(one.layer == K + 1 for one in found) else "k < N"
     return [f"for {last}: the output layer has another activation"]
 
 

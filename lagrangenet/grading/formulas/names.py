@@ -41,12 +41,6 @@ CAPITALS: Mapping[str, str] = {
     "Lambda": "lambda",
     "H": "X",
 }
-#: Functions that are called by their own names.
-FUNCTIONS: Mapping[str, str] = {
-    "exp": "exp", "log": "log", "ln": "log", "tanh": "tanh", "softmax": "softmax",
-    "sigmoid": "sigmoid", "sigm": "sigmoid", "relu": "relu", "ReLU": "relu", "step": "step",
-    "diag": "diag", "transpose": "transpose", "sqrt": "sqrt",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -159,14 +159,18 @@ class _Expansion:
     def function(self, fun: Fun) -> list[Term]:
         inner = _as_preactivation(collected(self.expand(fun.arg)))
         layer = fun.layer or _layer_of(inner)
-        if fun.name == "step" and self.rules.hidden == "relu":
-            fun = Fun("sigma", layer, 1, fun.arg)
-        if fun.name == "omega":
+        name, order = fun.name, fun.order
+        own = self.rules.output if layer == Layer("N") else self.rules.hidden
+        if (name, own) == ("step", "relu"):
+            name, order = "sigma", 1
+        elif name == own:
+            name = "sigma"
+        elif name == "omega":
             layer = None
-        known = self.known(fun.name, fun.order, layer, inner)
+        known = self.known(name, order, layer, inner)
         if known is not None:
             return known
-        return [make(Fraction(1), {(fun.name, fun.order, layer, (), inner): 1}, {})]
+        return [make(Fraction(1), {(name, order, layer, (), inner): 1}, {})]
 
     def known(self, name: str, order: int, layer: Layer | None, inner: Normal) -> list[Term] | None:
         """σ(z) as x, σ′(z) through x, ω′(W) in W: where the problem says so."""
@@ -179,14 +183,11 @@ class _Expansion:
             if rule is None:
                 return None
             return self.expand(_placed(rule, {}, Ref(array, where, at)))
-        last = layer == Layer("N")
-        if name == (self.rules.output if last else self.rules.hidden):
-            name = "sigma"
         if array != "Z" or where != layer or layer is None or not self.rules.through:
             return None
         if name == "sigma" and order == 0:
             return [make(Fraction(1), {("X", 0, layer, at, None): 1}, {})]
-        rule = self.rules.functions.get((name + "@N" * last, order))
+        rule = self.rules.functions.get((name + "@N" * (layer == Layer("N")), order))
         if rule is None:
             return None
         return self.expand(_placed(rule, {}, Ref("X", layer, at)))

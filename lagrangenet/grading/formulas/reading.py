@@ -26,7 +26,7 @@ from lagrangenet.grading.formulas.indexed import (
     relayered,
     walk,
 )
-from lagrangenet.grading.formulas.names import ARRAYS, FUNCTIONS
+from lagrangenet.grading.formulas.names import ARRAYS
 from lagrangenet.grading.formulas.shapes import Axis, Value
 from lagrangenet.grading.formulas.sums import Sums
 from lagrangenet.grading.formulas.tree import (
@@ -43,6 +43,7 @@ from lagrangenet.grading.formulas.tree import (
     SumOver,
     Turned,
 )
+from lagrangenet.grading.formulas.words import called
 
 __all__ = ["Definition", "Reader", "Reading"]
 
@@ -174,7 +175,7 @@ class Reader(Sums):
         if defined is not None:
             return self.defined(mark, defined)
         meaning = self.words.meaning(mark.name)
-        if mark.name in FUNCTIONS and (meaning is None or mark.args is not None):
+        if called(mark.name) and (meaning is None or mark.args is not None):
             return self.function(mark)
         if meaning is None:
             raise self.unknown(mark)

@@ -16,15 +16,12 @@ from lagrangenet.grading.formulas.tree import (
     SumOver,
     Turned,
 )
+from lagrangenet.grading.formulas.words import called
 
-#: Functions that are called; every other name before a bracket is a factor.
+#: Symbols that are functions when a bracket follows; before it every other name is a factor.
 CALLED = frozenset({
-    "exp", "log", "ln", "tanh", "diag", "softmax", "sigmoid", "sigm", "relu", "ReLU", "step",
-    "transpose", "sqrt", "sigma", "ell", "Omega", "omega", "f", "g", "phi", "A", "loss", "L", "l",
-    "C", "J", "calL",
+    "sigma", "ell", "Omega", "omega", "f", "g", "phi", "A", "loss", "L", "l", "C", "J", "calL",
 })  # fmt: skip
-
-
 #: Functions whose argument may stand without brackets.
 _BARE = {"log", "ln", "exp", "tanh"}
 
@@ -99,11 +96,16 @@ class Names(Cursor):
         elif self.sees("^T") and not found.turned:
             self.take()
             found.turned = True
-        elif self.sees("(") and found.args is None and text in CALLED and not found.turned:
+        elif self.opens_arguments(text, found):
             found.args = self.arguments()
         else:
             return False
         return True
+
+    def opens_arguments(self, text: str, found: _Scripts) -> bool:
+        """Whether the bracket that follows holds arguments."""
+        free = found.args is None and not found.turned
+        return free and self.sees("(") and (text in CALLED or bool(called(text)))
 
     def is_power(self, found: _Scripts) -> bool:
         """Whether ``^2`` follows a name that has its layer, or its arguments: then it is a power."""

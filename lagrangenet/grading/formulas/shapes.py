@@ -79,7 +79,7 @@ class Value:
         if not self.matrix:
             kind = "column" if self.columns is None else "row"
             return f"a {kind} of length {''.join(s for s in sizes if s != '1')}"
-        return f"{sizes[0]} × {sizes[1]}"
+        return f"{sizes[0]} by {sizes[1]}"
 
 
 def size(axis: Axis | None) -> str:

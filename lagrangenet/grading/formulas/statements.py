@@ -165,7 +165,7 @@ def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> 
     for axis in value.axes:
         if axis.over == SAMPLES:
             names[axis.index] = "i"
-    described = " × ".join(f"n_{one.layer}" for one in wanted)
+    described = " by ".join(f"n_{one.layer}" for one in wanted)
     free = _free_letters(value.tree)
     if value.scalar and len(free) == len(wanted) == 1:
         return replace(value, tree=renamed(value.tree, {free[0]: "p"}))

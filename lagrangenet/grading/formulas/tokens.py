@@ -12,6 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from lagrangenet.grading.formulas.tree import FormulaError
+from lagrangenet.grading.formulas.words import called
 
 #: What an answer to one part may be at most: characters, tokens, digits of a number.
 LENGTH, TOKENS, DIGITS = 4000, 1500, 9
@@ -61,9 +62,6 @@ _FONTS = {
 _LETTERS = set(GREEK.values()) | {"ell"}
 #: Words of plain text that are signs.
 _SPELLED = {"sum": "sum", "partial": "∂", "nabla": "∇", "odot": "⊙", "circ": "⊙"}
-_WORDS = {
-    "exp", "log", "ln", "tanh", "max", "min", "diag", "softmax", "sigmoid", "relu", "sigm"
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -260,7 +258,7 @@ class _Scanner:
             self.font(name, length)
         elif name in {"lambda", "varphi", "epsilon"} or name.removeprefix("var") in _LETTERS:
             self.add("name", name.removeprefix("var"), length)
-        elif name in _WORDS:
+        elif called(name):
             self.add("name", name, length)
         else:
             raise self.refuse(
