@@ -181,18 +181,33 @@ class Child:
 
     def _kill(self) -> None:
         """End the child and everything that it started."""
-        if self._process.poll() is None:
-            with contextlib.suppress(OSError):
-                self._process.terminate()  # the launcher kills what it adopted, then ends
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=2.0)
+        if self._process.returncode is not None:
+            return
         if hasattr(os, "killpg"):
+            with contextlib.suppress(OSError):
+                os.kill(self._process.pid, signal.SIGTERM)  # the launcher kills what it adopted
+            self._status(2.0)
             with contextlib.suppress(OSError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         else:
             self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5.0)
+
+    def _status(self, seconds: float) -> int | None:
+        """How the child ended, not taken from the kernel yet: its group's number stays its own."""
+        if self._process.returncode is not None:
+            return self._process.returncode
+        if not hasattr(os, "waitid"):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=seconds)
+            return self._process.returncode
+        deadline, how = time.monotonic() + seconds, os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while (found := os.waitid(os.P_PID, self._process.pid, how)) is None:
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.005)
+        return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
 
     # -- pipes ------------------------------------------------------------------------------------
 
@@ -256,9 +271,7 @@ class Child:
             return reply
 
     def _died(self) -> Failure:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=2.0)
-        status = self._process.poll()
+        status = self._status(2.0)
         number = -status if status is not None and status < 0 else (status or 0) - 128
         if status is None or number <= 0:
             return Failure("died", f"the process ended by itself, with status {status}")

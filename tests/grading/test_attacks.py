@@ -30,6 +30,8 @@ seconds = {seconds}
 memory_mb = 1024
 """
 SECONDS = 2.0
+#: For starting a child, judging and a busy machine; without limits the attacks run for ever.
+SLACK = 30.0
 #: Run every time; the others with ``-m slow``.
 EVERY_TIME = {
     "loop in a call",
@@ -127,7 +129,7 @@ def test_what_never_ends_is_ended(name):
     assert {part.verdict for part in found.parts} == {"not_gradable"}
     assert found.status == 2
     assert found.score == 0
-    assert seconds < 1.0 + 5.0
+    assert seconds < 1.0 + SLACK
 
 
 @contained
@@ -136,7 +138,7 @@ def test_limits_hold(name):
     found, seconds = graded(BREAKOUTS[name])
     assert all(part.verdict != "right" for part in found.parts)
     assert found.score == 0
-    assert seconds < SECONDS + 5.0
+    assert seconds < SECONDS + SLACK
     assert len(found.to_json()) < 40_000
     assert not re.search("NameError|SyntaxError", found.to_json())
 
@@ -175,7 +177,7 @@ def test_no_forgery_passes(name):
     assert all(part.verdict != "right" for part in found.parts if part.name == "gradient")
     assert found.status in {1, 2}
     assert found.score < found.max_score
-    assert seconds < SECONDS + 5.0
+    assert seconds < SECONDS + SLACK
 
 
 @contained
@@ -183,5 +185,5 @@ def test_no_forgery_passes(name):
 def test_noise_neither_hangs_nor_stays(name):
     found, seconds = graded(NOISES[name])
     assert found.status == 0
-    assert seconds < SECONDS + 5.0
+    assert seconds < SECONDS + SLACK
     assert len(found.to_json()) < 10_000

@@ -35,7 +35,8 @@ def main() -> None:
     config, _ = receive(requests)
     runner.prepare(config)
     layers = limits.apply(config["limits"])
-    entered = namespaces.enter() if "namespaces" in config["use"] else []
+    linux = sys.platform == "linux"
+    entered = namespaces.enter() if linux and "namespaces" in config["use"] else []
     _descend(bool(entered), requests, results)
     layers += [*entered, *_enclose(config, bool(entered))]
     layers += config["around"]
