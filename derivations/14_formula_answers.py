@@ -20,6 +20,7 @@
 
 # %%
 from derivations.document import table
+from lagrangenet import derive
 from lagrangenet.functions import Choice
 from lagrangenet.grading.formulas import check_formula
 from lagrangenet.grading.formulas.judge import judge
@@ -97,7 +98,7 @@ table(
     ("entry by entry", "`⊙`, `.*`; `*` where nothing else fits", r"`\odot`, `\circ`"),
     ("matrix product", "a blank, `@`, `*`, `·`", r"a blank, `\cdot`"),
     ("inner product", "`⟨a, b⟩`, `<a, b>`, `aᵀ b`, `a · b`", r"`\langle a, b \rangle`"),
-    ("sum", "`Σ_i`, `Σ_{i=1}^M`, `sum(i=1..M, ...)`, `Σ_{i∈I}`", r"`\sum_{i=1}^{M}`"),
+    ("sum", "`Σ_i`, `Σ_{i=1}^M`, `sum(i=1..M, ...)`, `Σ_{i∈I}`", "its command, with these limits"),
     (
         "derivative",
         "`∂ℓ/∂x^N`, `dl/dx^N`, `ℓ'(x^N)`, `∇_{x^N} ℓ`",
@@ -131,6 +132,23 @@ for name, formula in (
     ("shalev-shwartz", "∂ℓ_t/∂o_t = W_tᵀ (σ′(a_{t+1}) ⊙ ∂ℓ_{t+1}/∂o_{t+1})"),
 ):
     print(f"{name}: {check_formula(formula, 'recursion', name)}")
+
+# %% [markdown]
+# What the package prints itself can be handed in, which is a test of both:
+
+# %%
+parts = {"S1": "forward", "S2": "output", "S3": "recursion", "S5": "weights", "S6": "biases"}
+derivation = derive()
+verdicts = [
+    check_formula(equation, parts[label])
+    for style in ("text", "latex")
+    for form in ("index", "matrix")
+    for label, _, equation in derivation.equations(form, style)
+]
+print(
+    f"{len(verdicts)} equations as they are printed, all right: "
+    f"{all(verdict.verdict == 'right' for verdict in verdicts)}"
+)
 
 # %% [markdown]
 # ## What cannot be read
