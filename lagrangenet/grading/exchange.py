@@ -82,8 +82,16 @@ def answers(
     if isinstance(reply, Failure):
         return Answers(probe.name, failures=dict.fromkeys(contract.answers, reply))
     try:
-        return _Reader(assignment, contract, probe, *reply).answers()
-    except (ProtocolError, KeyError, TypeError, AttributeError, ValueError) as error:
+        with np.errstate(all="ignore"):
+            return _Reader(assignment, contract, probe, *reply).answers()
+    except (
+        ProtocolError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+    ) as error:
         broken = Failure("protocol", f"its reply cannot be read: {printable(str(error), 200)}")
         return Answers(probe.name, failures=dict.fromkeys(contract.answers, broken))
 

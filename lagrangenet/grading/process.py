@@ -11,20 +11,18 @@ import contextlib
 import os
 import queue
 import secrets
-import shutil
 import signal
-import stat
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from lagrangenet.grading.answers import Failure
 from lagrangenet.grading.assignment import Limits
+from lagrangenet.grading.folder import remove, size
 from lagrangenet.grading.isolation import surroundings
 from lagrangenet.grading.protocol import ProtocolError, message, printable, read_message
 from lagrangenet.grading.submission import Submission
@@ -113,7 +111,7 @@ class Child:
                     pipe.close()
         for thread in self._threads:
             thread.join(timeout=1.0)
-        _remove(self._folder)
+        remove(self._folder)
 
     def ask(self, build: Callable[[str], bytes]) -> _Reply | Failure:
         """Send a request and wait for its reply.
@@ -261,7 +259,7 @@ class Child:
             try:
                 reply = self._replies.get(timeout=min(left, _TICK))
             except queue.Empty:
-                if _size(self._folder) > 8 * self._limits.file_mb * 2**20:
+                if size(self._folder) > 8 * self._limits.file_mb * 2**20:
                     return Failure("limit", "it wrote more files than it may")
                 continue
             if isinstance(reply, EOFError):
@@ -282,24 +280,3 @@ class Child:
         except ValueError:
             name = str(number)
         return Failure("died", f"the process was killed by signal {name}")
-
-
-def _size(folder: str) -> int:
-    """Bytes of the files in a folder, as far as they can be seen."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += Path(place, name).lstat().st_size
-    return total
-
-
-def _remove(folder: str) -> None:
-    """Remove the folder, also where the submission took the right to away."""
-    for place, names, _ in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):
-                inner = Path(place, name)
-                if not inner.is_symlink():
-                    inner.chmod(stat.S_IRWXU)
-    shutil.rmtree(folder, ignore_errors=True)

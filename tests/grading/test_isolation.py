@@ -159,6 +159,28 @@ def test_limits_hold_without_any_layer(use):
     assert said(many, use)[1].kind == "limit"
 
 
+@pytest.mark.parametrize("use", [pytest.param((), id="limits alone"), layer("landlock", "seccomp")])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nfor _ in range(3000): os.mkdir('d'); os.chdir('d')",
+        "import os\nos.makedirs('a/b/c'); os.chmod('a/b', 0); os.chmod('a', 0)",
+        "import os\nos.symlink('/', 'root'); os.symlink('.', 'self'); os.mkfifo('pipe')",
+    ],
+    ids=["deep", "closed", "links"],
+)
+def test_the_folder_goes_whatever_is_in_it(use, source, room):
+    printed, failure, _ = said(source, use)
+    assert failure is None or failure.kind == "limit"
+    assert printed == ""
+    assert not list(room.iterdir())
+
+
+def test_empty_files_are_counted():
+    _, failure, _ = said("for k in range(5000): open(str(k), 'w')\nimport time; time.sleep(60)", ())
+    assert failure.kind == "limit"
+
+
 def test_the_environment_is_not_handed_on(monkeypatch):
     monkeypatch.setenv("LAGRANGENET_SECRET", "42")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
