@@ -84,6 +84,11 @@ class Instance(World):
         )
         return (found.slope if order else found.value)(number)[0, 0]
 
+    def scalar(self, name: str) -> float:
+        """A positive scalar; ρ is zero where there is no regularizer."""
+        none = name == "rho" and self.functions.penalty is None
+        return 0.0 if none else super().scalar(name)
+
     def rule(self, name: str, labels: tuple[int, ...]) -> Rule | None:
         """The oracle's σ or ω; None if it is left open."""
         if name == "omega":

@@ -112,6 +112,13 @@ def test_limits_of_sums_count(line):
     assert verdicts({"biases": line})["biases"] == "wrong"
 
 
+def test_a_regularizer_that_is_not_there_is_zero():
+    line = "∂L/∂W^k = ρ ω'(W^k) − Σ_i (σ'(z_i^k) ⊙ λ_i^k) x_i^{k−1}ᵀ"
+    verdict = check_formula(line, "weights")
+    assert verdict.verdict == "right"
+    assert "ρ = 0" in "; ".join(verdict.notes)
+
+
 def test_where_a_line_holds_is_said():
     verdict = check_formula(
         "λ^k = W^{k+1}ᵀ ((1 − x^{k+1} ⊙ x^{k+1}) ⊙ λ^{k+1})", "recursion", task=TASKS["squares"]
