@@ -44,6 +44,8 @@ STAGES = {
     "step b": "the update of the biases",
     "out x": "which states are returned",
     "out λ": "which multipliers are returned",
+    "out W": "which gradients are returned",
+    "out b": "which gradients are returned",
 }
 #: Labels that are not those of a stationarity condition, as they are printed.
 SHOWN = {
@@ -53,6 +55,8 @@ SHOWN = {
     "step b": "step",
     "out x": "answer",
     "out λ": "answer",
+    "out W": "answer",
+    "out b": "answer",
 }
 
 
@@ -309,7 +313,7 @@ def shown(fault: Hypothesis) -> str:
 
 def _stage(fault: Hypothesis) -> str:
     parts = [fault.equation] + ([fault.twin] if fault.twin else [])
-    return " and ".join(STAGES[equation.label] for equation in parts)
+    return " and ".join(dict.fromkeys(STAGES[equation.label] for equation in parts))
 
 
 def _target(label: str, layer: int | None) -> str:
@@ -329,5 +333,7 @@ def _target(label: str, layer: int | None) -> str:
         "R b": f"ρ Ω(b{k})",
         "out x": f"the returned x{k}",
         "out λ": f"the returned λ{k}",
+        "out W": f"the returned ∂L/∂W{k}",
+        "out b": f"the returned ∂L/∂b{k}",
     }
     return names.get(label, f"{label[-1]}{k}")

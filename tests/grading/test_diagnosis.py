@@ -5,8 +5,10 @@ from functools import cache
 import pytest
 
 from lagrangenet.grading import Assignment
+from lagrangenet.grading.grade import grade
 from lagrangenet.grading.judge import judge_code
 from lagrangenet.grading.probes import probes
+from lagrangenet.grading.submission import Submission
 from tests.grading.in_process import answers_of
 from tests.grading.right_answers import RIGHT
 from tests.grading.wrong_answers import FOLDER, WRONG
@@ -92,6 +94,22 @@ def test_two_mistakes_are_both_named():
     wrong = next(one for one in WRONG if one.name == "penalty and derivative forgotten")
     part = judged(assignment(wrong.base), wrong.source, seed=4)["gradient"]
     assert "; and " in part.diagnosis
+
+
+@pytest.mark.parametrize("wrong", WRONG[::14], ids=lambda wrong: wrong.name)
+def test_through_the_child_process_it_is_the_same(wrong):
+    here = judged(assignment(wrong.base), wrong.source, seed=3)
+    graded = grade(assignment(wrong.base), Submission.of_source(wrong.source), seed=3)
+    assert {part.name: part for part in graded.parts} == here
+    assert graded.status == 1
+
+
+@pytest.mark.parametrize("right", RIGHT[::9], ids=lambda right: right.name)
+def test_through_the_child_process_right_is_right(right):
+    declared = Assignment.from_toml(right.assignment)
+    graded = grade(declared, Submission.of_source(right.source), seed=3)
+    assert graded.score == graded.max_score
+    assert graded.status == 0
 
 
 @pytest.mark.slow

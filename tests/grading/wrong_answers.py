@@ -809,6 +809,32 @@ WRONG = (
         "loss",
         right=("gradient", "multipliers"),
     ),
+    Wrong(
+        KKT,
+        "layers returned from the output backwards",
+        _one("return loss, lam, grads", "return loss, lam, grads[::-1]"),
+        "answer",
+        ("reverse order",),
+        right=("loss", "multipliers"),
+    ),
+    Wrong(
+        KKT,
+        "divided by M minus one",
+        _one("(Y - xs[-1]) / M", "(Y - xs[-1]) / (M - 1)"),
+        "S2",
+        ("M − 1",),
+        "multipliers",
+        right=("loss",),
+    ),
+    Wrong(
+        KKT,
+        "twice the activation for its square",
+        _one("(1 - np.tanh(zs[k]) ** 2)", "(1 - 2 * np.tanh(zs[k]))"),
+        "S4",
+        ("2 x",),
+        "multipliers",
+        right=("loss",),
+    ),
     # -- updated weights ---------------------------------------------------------------------------
     Wrong(
         STEP,

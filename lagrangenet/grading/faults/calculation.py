@@ -139,14 +139,9 @@ def _layer(layer: sp.Expr | None) -> Callable[[int, int], int]:
     """How the layer of an array follows from k and N."""
     if layer is None:
         return lambda _, __: 0
-    if layer.has(l.k):
-        step = int(layer - l.k)
-        return lambda k, _: k + step
-    if layer.has(l.N):
-        back = int(layer - l.N)
-        return lambda _, depth: depth + back
-    number = int(layer)
-    return lambda _, __: number
+    of_k, of_depth = int(layer.coeff(l.k)), int(layer.coeff(l.N))
+    rest = int(layer - of_k * l.k - of_depth * l.N)
+    return lambda k, depth: of_k * k + of_depth * depth + rest
 
 
 # -- one small function per node ---------------------------------------------------------------------
@@ -184,7 +179,7 @@ def _scalar(expr: sp.Expr) -> Evaluate:
         return lambda _, __: number
     parts = [_scalar(part) for part in expr.args]
     combine = math.prod if expr.is_Mul else math.fsum
-    return lambda point, k: combine([part(point, k) for part in parts])
+    return lambda point, k: np.float64(combine([part(point, k) for part in parts]))
 
 
 def _operands(nodes: Iterable[Node], axes: t.Axes) -> list[Evaluate]:

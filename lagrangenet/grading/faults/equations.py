@@ -44,11 +44,13 @@ TARGETS = {
     "step b": "b_new",
     "out x": "X_out",
     "out λ": "lambda_out",
+    "out W": "W_out",
+    "out b": "b_out",
 }
 
 
 #: Labels of two equations that are wrong together; each is written on its own.
-TOGETHER = frozenset({"S5, S6", "step W, step b", "S1, S4", "J, S2", "J, S2, S4"})
+TOGETHER = frozenset({"S5, S6", "step W, step b", "S1, S4", "J, S2", "J, S2, S4", "out W, out b"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,9 +205,15 @@ class Equations:
             yield Equation(f"step {name}", node, axes, "all")
 
     def _handed_out(self) -> Iterator[Equation]:
-        """What is returned of states and multipliers: themselves."""
-        for label, name in (("out x", "X"), ("out λ", "lambda")):
-            yield Equation(label, t.Ref((l.i, l.p), name, l.k), (l.i, l.p), "all")
+        """What is returned: states, multipliers and gradients themselves."""
+        gradient = ("W_new", "b_new") if self.updates else ("dW", "db")
+        for label, name, axes in (
+            ("out x", "X", (l.i, l.p)),
+            ("out λ", "lambda", (l.i, l.p)),
+            ("out W", gradient[0], (l.p, l.q)),
+            ("out b", gradient[1], (l.p,)),
+        ):
+            yield Equation(label, t.Ref(axes, name, l.k), axes, "all")
 
     def at(self, label: str, problem: Problem, k: int) -> list[Equation]:
         """The general equations with this label that hold at a layer of a network."""
@@ -219,7 +227,8 @@ class Equations:
         for k in reversed(layers):
             labels += [("S2" if k == problem.depth else "S3", k), ("S4", k), ("S5", k), ("S6", k)]
         labels += [(f"step {name}", k) for k in layers for name in "Wb"]
-        labels += [(label, k) for k in layers for label in ("out x", "out λ")]
+        returned = ("out x", "out λ", "out W", "out b")
+        labels += [(label, k) for k in layers for label in returned]
         return [(e, k) for label, k in labels for e in self.at(label, problem, k)]
 
     def place(self, equation: Equation) -> Place:
@@ -236,7 +245,7 @@ class Equations:
         if label in {"R", "R b"}:
             return f"ρ Ω({'W' if label == 'R' else 'b'}{superscript(k)})"
         if label.startswith("out"):
-            return f"{label[-1]}{superscript(k)}"
+            return f"{'∂L/∂' if label[-1] in 'Wb' else ''}{label[-1]}{superscript(k)}"
         if label.startswith("step"):
             v = label[-1] + superscript(k)
             return f"{v} ← {v} − η ∂L/∂{v}"

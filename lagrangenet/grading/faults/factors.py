@@ -65,6 +65,11 @@ def _upside_down(node: Node, _: Place) -> Iterator[Change]:
         rest = node.divisors[:j] + node.divisors[j + 1 :]
         changed = t.Product(node.axes, (*node.factors, divisor), rest)
         yield Change(changed, ("multiplied by ", divisor, " instead of divided by it"))
+    for j, factor in enumerate(node.factors):
+        rest = node.factors[:j] + node.factors[j + 1 :]
+        if rest and not isinstance(factor, t.Number):
+            changed = t.Product(node.axes, rest, (*node.divisors, factor))
+            yield Change(changed, ("divided by ", factor, " instead of multiplied by it"))
 
 
 @rule("term missing", "Count the terms of this sum.")
@@ -117,6 +122,8 @@ def _argument_sign(node: Node, _: Place) -> Iterator[Change]:
 def _power_missing(node: Node, _: Place) -> Iterator[Change]:
     if isinstance(node, t.Power):
         yield Change(node.base, (node.base, " stands where its power belongs"))
+        multiple = t.Product(node.axes, (t.scalar(node.exponent), node.base))
+        yield Change(multiple, (multiple, " stands where ", node, " belongs"))
 
 
 def _scaled(node: Node, factors: tuple[Node, ...], divisors: tuple[Node, ...]) -> Node:
@@ -127,6 +134,7 @@ def _scaled(node: Node, factors: tuple[Node, ...], divisors: tuple[Node, ...]) -
 SCALES: tuple[tuple[tuple[Node, ...], tuple[Node, ...], str], ...] = (
     ((_SAMPLES,), (), "M times too large: the mean over the samples is missing"),
     ((), (_SAMPLES,), "M times too small: the mean over the samples is taken once too often"),
+    ((_SAMPLES,), (t.Number((), l.M - 1),), "divided by M − 1 instead of M"),
     ((t.scalar(2),), (), "twice too large"),
     ((), (t.scalar(2),), "half as large as it should be"),
 )

@@ -119,11 +119,20 @@ class Hypothesis:
 
 
 #: Labels of answers → the equations that nothing else shows.
-_ONLY = {"loss": ("J", "R", "R b"), "states": ("out x",), "multipliers": ("out λ",)}
+_ONLY = {
+    "loss": ("J", "R", "R b"),
+    "states": ("out x",),
+    "multipliers": ("out λ",),
+    "gradient": ("out W", "out b"),
+}
+#: Returned gradients, which are wrong in one way of their own: everything else is (S5) and (S6).
+_COPIES = frozenset({"out W", "out b"})
+_OF_COPIES = frozenset({"neighbouring layer", "layers in another order"})
 #: Equations that a student gets wrong together, by one wrong idea.
 TWINS = (
     ("S5", "S6"),
     ("step W", "step b"),
+    ("out W", "out b"),
     ("S1", "S4"),
     ("J", "S2"),
     ("J", "S2, S4"),
@@ -149,6 +158,8 @@ def hypotheses(
         place = equations.place(equation)
         scopes = _distinct(equation, sizes)
         for mutant in mutants(equation.node, place):
+            if equation.label in _COPIES and mutant.rule not in _OF_COPIES:
+                continue
             found += [Hypothesis(equation, mutant, scope) for scope in scopes]
     found += list(_twins(found))
     found += list(_through_the_difference(equations, found))
@@ -264,7 +275,7 @@ class Program:
                 continue
             try:
                 value = point.arrays[name] = _value(point, k, right, wrong)
-            except (ValueError, IndexError, TypeError):
+            except (ArithmeticError, LookupError, TypeError, ValueError):
                 lost.add(name)
                 continue
             if not accepts(name, value):

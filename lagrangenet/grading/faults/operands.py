@@ -13,7 +13,7 @@ from lagrangenet.symbolic.tensor import Node
 #: Arrays of one shape that are taken for each other.
 SIBLINGS = {"X": ("Z",), "Z": ("X",), "lambda": ("mu",), "mu": ("lambda",)}
 #: Arrays with a layer, whose neighbours may be taken.
-LAYERED = frozenset({"X", "Z", "W", "b", "lambda", "mu", "dW", "db"})
+LAYERED = frozenset({"X", "Z", "W", "b", "lambda", "mu", "dW", "db", "W_new", "b_new"})
 
 
 @rule("neighbouring layer", "Check the layer index of every array.")
@@ -35,6 +35,13 @@ def _fixed_layer(node: Node, place: Place) -> Iterator[Change]:
     if node.name == "X" and place.label in {"S0", "S5"}:
         other = replace(node, layer=l.k * 0)
         yield Change(other, ("the input ", other, " stands where ", node, " belongs"))
+
+
+@rule("layers in another order", "In which order are the layers returned?", at="root")
+def _reversed(node: Node, place: Place) -> Iterator[Change]:
+    if place.label.startswith("out") and isinstance(node, t.Ref):
+        other = replace(node, layer=l.N + 1 - l.k)
+        yield Change(other, ("the layers are returned in reverse order",))
 
 
 @rule("another array", "Which array belongs here?")

@@ -184,7 +184,7 @@ class Predictions:
             penalty = [name for name in penalty if name in program.point.arrays]
             return [("J", 0), *penalty]
         if key.kind == "gradient":
-            return [(f"{key.of}_new" if self.updates else f"d{key.of}", key.layer)]
+            return [(f"{key.of}_out", key.layer)]
         return [(_ARRAYS[key.kind], key.layer)]
 
     def _value(self, key: Key, point: Point, names: list[Name]) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lagrangenet.errors import DerivationError
 from lagrangenet.grading.blocks import ABSENT, PRESENT, Found, Sheet
 from lagrangenet.grading.faults.calculation import Compiled, Name
 from lagrangenet.grading.faults.hypotheses import Accepts, Hypothesis
@@ -119,7 +120,7 @@ class Search:
         if singles:
             best = self._narrowest(singles)
             return Explanation((best,), tuple(_differing(best, singles)))
-        if not np.isfinite(self.given.vector[self._came]).all():
+        if not self._finite:
             return None
         programs = len(self.predictions.programs[self.shown])
         for pair in islice(self._pairs(), self.tries // programs):
@@ -145,10 +146,13 @@ class Search:
         return np.asarray(self.given.matches(vector[None], states[None])[0])
 
     @property
-    def _came(self) -> NDArray[np.bool_]:
-        """Which numbers belong to blocks that came in their shape."""
-        sizes = [block.stop - block.start for block in self.given.sheet.blocks]
-        return np.repeat(self.given.states == PRESENT, sizes)
+    def _finite(self) -> bool:
+        """Whether there are numbers at the probe that is looked at first."""
+        return all(
+            np.isfinite(self.given.vector[block.span]).all()
+            for block, state in zip(self.given.sheet.blocks, self.given.states, strict=True)
+            if block.probe == self.shown and state == PRESENT
+        )
 
     @cached_property
     def shown(self) -> int:
@@ -217,7 +221,10 @@ class Search:
 
     def _fits(self, pair: Pair, j: int) -> bool:
         """Whether a program with two faults gives the answers at a probe."""
-        first, second = (self._changes(fault, j) for fault in pair)
+        try:
+            first, second = (self._changes(fault, j) for fault in pair)
+        except DerivationError:  # a function that has no value
+            return False
         again = second.keys() & first.keys()
         if again and pair[1].equation.node is not pair[0].mutant.node:
             return (
@@ -302,9 +309,8 @@ class Search:
                 return False
             if not there:
                 continue
-            with np.errstate(invalid="ignore"):
-                distance = np.abs(np.ravel(np.asarray(value)) - given.vector[block.span])
-            if not (distance <= given.allowed[block.span]).all():
+            wanted, allowed = given.vector[block.span], given.allowed[block.span]
+            if not _close(np.ravel(np.asarray(value)), wanted, allowed):
                 return False
         return True
 
@@ -314,7 +320,18 @@ def _equal(table: Mapping[Name, tuple[Array, Array]], name: Name, value: Any) ->
     if name not in table:
         return True
     wanted, allowed = table[name]
-    return np.shape(value) == wanted.shape and bool((np.abs(value - wanted) <= allowed).all())
+    return np.shape(value) == wanted.shape and _close(value, wanted, allowed)
+
+
+def _close(value: Array, wanted: Array, allowed: Array) -> bool:
+    """Whether numbers agree; NaN with NaN, and ∞ with ∞, as where something is divided by M − 1."""
+    with np.errstate(invalid="ignore"):
+        near = np.abs(value - wanted) <= allowed
+    if near.all():
+        return True
+    if np.isfinite(wanted).all():
+        return False
+    return bool((near | (value == wanted) | (np.isnan(value) & np.isnan(wanted))).all())
 
 
 def _differing(best: Hypothesis, singles: Iterable[Hypothesis]) -> list[Hypothesis]:
