@@ -4,8 +4,7 @@ from functools import cache
 
 import pytest
 
-from lagrangenet.grading import Assignment
-from lagrangenet.grading.grade import grade
+from lagrangenet.grading import Assignment, grade
 from lagrangenet.grading.judge import judge_code
 from lagrangenet.grading.probes import probes
 from lagrangenet.grading.submission import Submission
