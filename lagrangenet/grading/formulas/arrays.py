@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from lagrangenet.grading.formulas.cursor import POWER
 from lagrangenet.grading.formulas.indexed import (
+    FREE,
     LAST,
     SAMPLES,
     Layer,
@@ -183,7 +184,7 @@ class Arrays:
     def entries(self, mark: Name, letters: tuple[str, ...], extents: list[Range]) -> list[str]:
         """Index names; exchanged ones of a matrix are recognized and named."""
         if len(letters) == 2 and extents[0].layer != extents[1].layer:
-            known = [self.ranges.get(self.names.get(one, one)) for one in letters]
+            known = [self.ranges.get(self.names.get(one, FREE + one)) for one in letters]
             crossed = [known[0] == extents[1].layer, known[1] == extents[0].layer]
             straight = [known[0] == extents[0].layer, known[1] == extents[1].layer]
             if any(crossed) and not any(straight):
@@ -201,7 +202,7 @@ class Arrays:
 
     def index(self, letter: str, over: Range, at: int) -> str:
         """The name of an index letter, which has to run over the same wherever it stands."""
-        name = self.names.get(letter, letter)
+        name = self.names.get(letter, FREE + letter)
         if over.kind == "component" and over.layer is not None:
             known = self.ranges.setdefault(name, over.layer)
             if known != over.layer:

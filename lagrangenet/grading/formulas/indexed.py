@@ -48,6 +48,8 @@ class Range:
 
 
 SAMPLES = Range("sample")
+#: What stands before the letter of an index that no sum binds.
+FREE = "free "
 
 
 class Tree:

@@ -59,6 +59,11 @@ class Judged:
     confirmed: bool = False
 
     @property
+    def expected_variables(self) -> frozenset[str]:
+        """The errors or multipliers in the derived equation."""
+        return frozenset() if self.expected is None else self.expected.variables
+
+    @property
     def label(self) -> str:
         """The label of the equation."""
         return "" if self.expected is None else self.expected.label
@@ -169,7 +174,8 @@ def _readings(line: Line, part: str, setting: Setting) -> Iterator[_Choice]:
     inner = (True,) if part == "lagrangian" else (False,)
     for subject, overwritten in subjects:
         for samples in (*labels, *batches):
-            turns = ("", "errors", "all") if samples == "label" else ("",)
+            vectors = samples == "label" and part != "lagrangian"
+            turns = ("", "errors", "all") if vectors else ("",)
             for turned, inside, tight, slope in itertools.product(
                 turns, inner, (False, True), loss
             ):

@@ -19,6 +19,7 @@ from lagrangenet.grading.formulas.attempts import (
 from lagrangenet.grading.formulas.conventions import FAMILIES
 from lagrangenet.grading.formulas.evidence import comparisons
 from lagrangenet.grading.formulas.expected import candidates
+from lagrangenet.grading.formulas.indexed import FREE, Range, Ref, Sum, walk
 from lagrangenet.grading.formulas.numbers import Comparison
 from lagrangenet.grading.formulas.shapes import Trouble
 
@@ -36,7 +37,7 @@ TROUBLES: Mapping[str, tuple[str, str]] = {
 
 
 #: At most so many pairs of mistakes are tried, and so many readings of a wrong line.
-PAIRS, READINGS = 2500, 4
+PAIRS, READINGS = 1500, 4
 
 
 #: Numbers below this say nothing about a ratio.
@@ -75,9 +76,13 @@ def explained(attempt: Attempt, setting: Setting, pairs: bool) -> tuple[Mistake,
             if troubles and form is attempt.form:
                 return (_trouble(troubles[0]), mistake)
             return (mistake,)
+    if missing := _unbound(attempt):
+        return (missing,)
     if other := _another(attempt, setting):
         return (other,)
-    for first, second, wrong in itertools.islice(expected.pairs(), PAIRS if pairs else 0):
+    for first, second, wrong in itertools.islice(
+        expected.pairs(), PAIRS if pairs and expected.label != "L" else 0
+    ):
         if wrong in forms:
             return tuple(
                 Mistake(m.rule, m.description, RULES[m.rule].hint) for m in (first, second)
@@ -94,6 +99,19 @@ _OTHERS: Mapping[str, tuple[str, str]] = {
     "b": ("W", "∂L/∂W^k"),
     "W": ("b", "∂L/∂b^k"),
 }
+
+
+def _unbound(attempt: Attempt) -> Mistake | None:
+    """An index that stands on the right alone, where a sum over it would make the line right."""
+    tree = attempt.stated.tree
+    found = [index for one in walk(tree) if isinstance(one, Ref) for index in one.at]
+    letters = [index for index in dict.fromkeys(found) if index.startswith(FREE)]
+    for index in letters:
+        tree = Sum(index, Range("component"), tree)
+    if not letters or form_of(tree, attempt.expected) != attempt.expected.normal:
+        return None
+    names = ", ".join(index.removeprefix(FREE) for index in letters)
+    return Mistake("sum missing", f"the sum over {names} is missing", RULES["sum missing"].hint)
 
 
 def _another(attempt: Attempt, setting: Setting) -> Mistake | None:

@@ -238,7 +238,8 @@ def compared(
 ) -> Comparison:
     """The student's tree beside the derived expression at layer k; indices i, p, q."""
     expected = derived_values(expr, network, k, axes)
-    found = numeric(tree, Point(network, {"k": k}))
+    free = {"k": k} if expr.has(l.k) else {}
+    found = numeric(tree, Point(network, free))
     if set(found.axes) - set(axes):
         raise DerivationError(f"indices {found.axes} are left over where {axes} are wanted")
     array = np.broadcast_to(found.over(axes), expected.shape)

@@ -203,6 +203,9 @@ def _line(one: Judged, style: Text) -> str:
     )
 
 
+_THROUGH = {"mu": "μ^k by λ^k?", "delta": "δ^k by Δ^k?"}
+
+
 def _missing(part: str, judged: list[Judged]) -> str:
     """What a part does not say although every line of it is right."""
     labels = {label for one in judged for label in one.label.split(", ")}
@@ -214,6 +217,9 @@ def _missing(part: str, judged: list[Judged]) -> str:
         return "the multiplier of the output layer N is missing"
     if part == "recursion" and "S3" not in labels:
         return "the step from layer k+1 to layer k is missing"
+    through = {v for one in judged if one.label == "S3" for v in one.expected_variables}
+    if part == "recursion" and through & {"mu", "delta"} and "S4" not in labels:
+        return "the step through the activation is missing: what is " + _THROUGH[min(through)]
     if part == "update" and not {"W", "b"} <= unknowns:
         return f"the update of {'b' if 'W' in unknowns else 'W'} is missing"
     return ""

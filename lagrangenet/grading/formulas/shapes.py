@@ -86,12 +86,22 @@ def size(axis: Axis | None) -> str:
     """The length of an axis as it is written."""
     if axis is None:
         return "1"
-    if axis.over.kind == "sample":
-        return "M"
+    return "M" if axis.over.kind == "sample" else width(axis.over.layer)
+
+
+def width(layer: Layer | None) -> str:
+    """The number of components of a layer as it is written; a bound layer is called k.
+
+    >>> width(Layer("k", -1))
+    'n_{k-1}'
+    """
+    if layer is None:
+        return "n"
+    base = layer.base if layer.base in {"", "N"} else "k"
     return (
-        f"n_{{{axis.over.layer}}}"
-        if axis.over.layer and axis.over.layer.offset
-        else f"n_{axis.over.layer}"
+        f"n_{{{Layer(base, layer.offset)}}}"
+        if layer.offset and base
+        else f"n_{Layer(base, layer.offset)}"
     )
 
 
@@ -295,6 +305,9 @@ class Shapes:
         """A matrix product that does not fit: mended by a transpose, or taken literally."""
         message = f"{a} times {b} does not fit"
         if a.rows is not None and a.columns is None and b.rows is not None and b.columns is None:
+            if self.inner:
+                self.trouble("shape", message, at)
+                return self.dot(a, b)
             self.trouble("transpose", f"{message}; the transpose of the second is missing", at)
             return self.contract(a, b.turned())
         options = [

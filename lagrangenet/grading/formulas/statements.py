@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from lagrangenet.grading.formulas.indexed import (
+    FREE,
     SAMPLES,
     Add,
     Fun,
@@ -31,7 +32,7 @@ from lagrangenet.grading.formulas.indexed import (
 )
 from lagrangenet.grading.formulas.normal import Rules, normal
 from lagrangenet.grading.formulas.reading import Reader
-from lagrangenet.grading.formulas.shapes import Trouble, Value, component
+from lagrangenet.grading.formulas.shapes import Trouble, Value, component, width
 from lagrangenet.grading.formulas.subjects import REMEDIES, Subject, extents, subject_of
 from lagrangenet.grading.formulas.terms import TooLarge
 from lagrangenet.grading.formulas.tree import FormulaError, Line, Literal, Mark
@@ -145,7 +146,7 @@ def _oriented(reader: Reader, subject: Subject, member: Mark) -> Value:
         reader.index(letter, component(layer), member.at)
     value = reader.value(member)
     if value.scalar and (subject.letters or not _needs_axes(value.tree)):
-        free = dict(zip(subject.letters, names, strict=False))
+        free = dict(zip((FREE + one for one in subject.letters), names, strict=False))
         return replace(value, tree=renamed(value.tree, free))
     return _with_axes(reader, subject, value, member)
 
@@ -165,7 +166,7 @@ def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> 
     for axis in value.axes:
         if axis.over == SAMPLES:
             names[axis.index] = "i"
-    described = " by ".join(f"n_{one.layer}" for one in wanted)
+    described = " by ".join(width(one.layer) for one in wanted)
     free = _free_letters(value.tree)
     if value.scalar and len(free) == len(wanted) == 1:
         return replace(value, tree=renamed(value.tree, {free[0]: "p"}))
@@ -194,7 +195,7 @@ def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> 
 
 def _free_letters(tree: Tree) -> list[str]:
     found = [index for one in walk(tree) if isinstance(one, Ref) for index in one.at]
-    return [x for x in dict.fromkeys(found) if len(x) == 1 and x.isalpha() and x != "i"]
+    return [index for index in dict.fromkeys(found) if index.startswith(FREE)]
 
 
 def _around(reader: Reader, subject: Subject, value: Value, sign: int) -> Value:
@@ -224,11 +225,7 @@ def _solved(reader: Reader, line: Line, subject: Subject, members: list[Mark]) -
 
 
 def _is(one: Ref, subject: Subject) -> bool:
-    return (
-        one.name == subject.role
-        and one.layer == subject.layer
-        and one.at[-1] in {"p", *subject.letters}
-    )
+    return one.name == subject.role and one.layer == subject.layer and one.at[-1] == "p"
 
 
 def _coefficient(tree: Tree, unknown: Ref) -> Tree | None:
