@@ -21,6 +21,10 @@ class DerivationError(LagrangenetError):
     """A condition the symbolic engine cannot derive or lower; it names the condition and the term."""
 
 
+class IsolationError(LagrangenetError):
+    """Code that must not run as it is: the kernel lacks the isolation asked for, or none came up."""
+
+
 class MissingExtra(LagrangenetError, ImportError):
     """An optional dependency is absent; the message holds the install line."""
 

@@ -39,6 +39,9 @@ def test_the_documents_are_there():
         "11_training_as_kkt",
         "12_relu_complementarity",
         "13_what_multipliers_mean",
+        "14_formula_answers",
+        "15_teachers_guide",
+        "16_students_guide",
     ]
 
 

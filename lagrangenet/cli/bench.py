@@ -21,7 +21,8 @@ from lagrangenet.errors import DataError
 def bench(context: typer.Context) -> None:
     """Time generated code against other packages: the suite of the source repository.
 
-    gradient, hessian or derivation, then --workload, --dtype, --threads, --activation, --quick, --json.
+    gradient, hessian, auto, solve or derivation, then --workload, --dtype, --threads, --activation,
+    --quick, --json.
     """
     root = Path(__file__).parents[2]
     if not (root / "benchmarks" / "__main__.py").exists():
@@ -30,11 +31,8 @@ def bench(context: typer.Context) -> None:
             "it with pip install -e, or run python -m benchmarks there"
         )
     given = context.args or ["--help"]
-    suite = (
-        []
-        if {"gradient", "hessian", "derivation"} & set(given) or "--help" in given
-        else ["gradient"]
-    )
+    named = not given[0].startswith("-") or "--help" in given
+    suite = [] if named else ["gradient"]
     command = [sys.executable, "-m", "benchmarks", *suite, *given]
     environment = os.environ | {"PYTHONPATH": str(root)}
     raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)  # noqa: S603

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from lagrangenet.cli.app import app
+from lagrangenet.cli.application import app
 from lagrangenet.cli.options import (
     Activation,
     Code,
