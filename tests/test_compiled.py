@@ -418,7 +418,7 @@ PROGRAM = """
 
     code = generate(derive(chain([1, 1])), target="c")
     objective = code.objective(np.arange(5.0)[:, None], np.ones((5, 1)))
-    print(objective.target, *objective(np.array([2.0, -1.0]))[1])
+    print(objective.target, *objective(np.array([2.0, -1.0]))[1].round(12))
 """
 
 

@@ -10,25 +10,17 @@ from __future__ import annotations
 import textwrap
 from dataclasses import replace
 from importlib.resources import files
-from math import prod
 
 from lagrangenet.emit.c import one
-from lagrangenet.emit.c.expressions import Expressions
-from lagrangenet.emit.c.loops import NARROW, WIDE, Functions, Writer, chunk_of, chunked, is_large
-from lagrangenet.emit.c.plan import (
-    LANES_BYTES,
-    WORTH_SHARING,
-    Group,
-    Plan,
-    shape,
-)
-from lagrangenet.emit.c.sums import FEW
-from lagrangenet.errors import DerivationError
-from lagrangenet.problem import Problem
+from lagrangenet.emit.c.after import Afterwards
+from lagrangenet.emit.c.places import Places
+from lagrangenet.emit.c.plan import LANES_BYTES, WORTH_SHARING, Plan, shape
+from lagrangenet.emit.c.products import chunk_of, chunked
+from lagrangenet.emit.c.sums import is_large
+from lagrangenet.emit.c.tile import Tile
+from lagrangenet.emit.c.writer import NARROW, WIDE, Functions
 from lagrangenet.routines.ir import Program
-from lagrangenet.routines.kernels import After, Linear, Outer, Sum, kernels
-from lagrangenet.symbolic import tensor as t
-from lagrangenet.symbolic.tensor import Node, Ref
+from lagrangenet.routines.kernels import Linear, Outer, Sum, kernels
 
 #: Parameters of what is done with one tile.
 _TILE = (
@@ -37,17 +29,6 @@ _TILE = (
 )
 #: Parameters up to which all functions of a small batch are put where they are called.
 INLINE_PARAMETERS = 256
-#: Arrays of flat vectors: the vector, and whether it is a weight or a bias.
-_FLAT = {
-    "W": ("theta", 0),
-    "b": ("theta", 1),
-    "W_dot": ("direction", 0),
-    "b_dot": ("direction", 1),
-    "dW": ("out", 0),
-    "db": ("out", 1),
-    "HW": ("out", 0),
-    "Hb": ("out", 1),
-}
 
 
 def emit(
@@ -153,10 +134,7 @@ class _File:
             1, *(sum(isinstance(s, Sum) and not s.target.axes for s in p.kernels.tile)
                  for p in self.plans.values())
         )  # fmt: skip
-        self.offsets = _offsets(self.problem)
         self.components = widest
-        self.sums = 0
-        self.scalars: list[Ref] = []
 
     def _spare(self) -> int:
         """Components of the scratch array of large products, in whole blocks; 0 if there are none."""
@@ -237,18 +215,22 @@ class _File:
     def routine(self, name: str) -> str:
         """A routine: what it does with a tile, then with all of them."""
         plan = self.plans[name]
-        self.scalars = [
-            s.target for s in plan.kernels.tile if isinstance(s, Sum) and not s.target.axes
-        ]
+        places = Places(plan, self.problem, self.lanes)
+        if self.one:
+            lines = [*one.OneSample(plan.kernels, self.problem, places.address).lines()]
+        else:
+            tile = Tile(places, self.shape, self.blocks, self.functions, self.inline, self.spare)
+            lines = tile.lines()
+        afterwards = Afterwards(places)
         valued, along = name.startswith("value"), name.endswith("product")
         out, direction = ("NULL" if name == "value" else "out"), ("direction" if along else "NULL")
         sums = "sums" if valued else "NULL"
-        after = [line for step in plan.kernels.after for line in self.after(step)]
+        after = [line for step in plan.kernels.after for line in afterwards.lines(step)]
         return "\n".join([
             f"/* {plan.kernels.routine.summary} */",
             f"{'INLINE' if self.one or self.inline else 'static'} void tile_{name}({_TILE})",
             "{",
-            *(f"    {line}" for line in (self.sample(plan) if self.one else self.tile(plan))),
+            *(f"    {line}" for line in lines),
             "}",
             "",
             signature(name, "T"),
@@ -259,205 +241,3 @@ class _File:
             *["    return J;"] * valued,
             "}",
         ])  # fmt: skip
-
-    def address(self, plan: Plan, array: Ref) -> str:
-        """Where an array is."""
-        if array.name == "X" and array.layer == 0:
-            return "x"
-        if array.name == "Y":
-            return "y"
-        if array.name == "c":
-            return "class_weights"
-        if array in self.scalars:
-            return f"sums + {self.scalars.index(array)}"
-        if array.name in _FLAT:
-            vector, kind = _FLAT[array.name]
-            offset = self.offsets[int(array.layer or 0) - 1][kind]
-            scale = " * LANES" if vector == "out" and self.lanes else ""
-            vector = "g" if vector == "out" else vector
-            return f"{vector} + {offset}{scale}" if offset else vector
-        place = plan.places[(array.name, array.layer)]
-        return f"work + (size_t){place} * STRIDE" if place else "work"
-
-    def sample(self, plan: Plan) -> list[str]:
-        """The lines for one sample; what its arrays hold is in variables."""
-        unused = (
-            "(void)direction, (void)work, (void)g, (void)sums, (void)y, (void)samples, (void)first;"
-        )
-        writer = one.OneSample(plan.kernels, self.problem, lambda array: self.address(plan, array))
-        return [unused, *writer.lines()]
-
-    def tile(self, plan: Plan) -> list[str]:
-        """The calls for one tile, each after the equation that it came from."""
-        writer = Writer(
-            plan,
-            self.shape,
-            self.blocks,
-            self.functions,
-            lambda array: self.address(plan, array),
-            self.inline,
-        )
-        lines = [
-            "const int padded = (samples + STEP - 1) / STEP * STEP;",
-            "(void)direction, (void)g, (void)sums, (void)y, (void)first;",
-            *["T *const spare = work + WORK;", "(void)spare;"] * bool(self.spare),
-        ]
-        cleared: set[Ref] = set()
-        begun: set[Ref] = set()
-        joined: Sum | None = None
-        for position, group in enumerate(plan.groups):
-            step = group.first
-            if step is joined:
-                continue
-            notes = dict.fromkeys(s.note for s in group.steps)
-            lines += [f"/* {note} */" for note in notes]
-            if isinstance(step, Outer) or (isinstance(step, Sum) and step.target.axes):
-                array = step.left if isinstance(step, Outer) else step.reads[0]
-                if array not in cleared:
-                    cleared.add(array)
-                    rows = plan.kernels.width(array)
-                    place = self.address(plan, array)
-                    lines.append(f"clear({place}, {rows}, STRIDE, samples, padded);")
-                first = "0" if step.target in begun else "first"
-                begun.add(step.target)
-                joined = self._joined(plan, position)
-                if (
-                    isinstance(step, Outer)
-                    and joined
-                    and (joined.target in begun) == (first == "0")
-                ):
-                    begun.add(joined.target)
-                    lines.append(f"/* {joined.note} */")
-                    code = writer.totals(step, joined)
-                else:
-                    joined, code = None, self._summed(plan, writer, step)
-                lines.append(code.replace("{first}", first))
-            elif isinstance(step, Linear):
-                lines += self._linear(plan, writer, group, plan.stored(position))
-            else:
-                lines.append(writer.rows(group.steps, plan.stored(position)))
-        return lines
-
-    def _joined(self, plan: Plan, position: int) -> Sum | None:
-        """The sum that is done together with that at a position: ∂L/∂b with ∂L/∂W."""
-        step, rest = plan.groups[position].first, plan.groups[position + 1 :]
-        after = rest[0].first if rest else None
-        if not isinstance(step, Outer) or not isinstance(after, Sum) or not after.target.axes:
-            return None
-        rows, columns = (plan.kernels.width(a) for a in (step.left, step.right))
-        together = after.reads == (step.left,) and after.target.layer == step.target.layer
-        few = rows * (columns + 1) <= FEW and not self.lanes and not plan.on_blas(step)
-        return after if together and few else None
-
-    def _summed(self, plan: Plan, writer: Writer, step: Outer | Sum) -> str:
-        if isinstance(step, Sum):
-            return writer.column_sum(step, self.lanes)
-        if not plan.on_blas(step):
-            return writer.outer(step, self.lanes)
-        rows, columns = (plan.kernels.width(a) for a in (step.left, step.right))
-        u, x, g = (self.address(plan, a) for a in (step.left, step.right, step.target))
-        return (
-            f"gemm('T', 'N', {columns}, {rows}, padded, {step.sign}, {x}, STRIDE, {u}, STRIDE, "
-            f"{{first}} ? 0 : 1, {g}, {columns});"
-        )
-
-    def _linear(self, plan: Plan, writer: Writer, group: Group, stored: list[Ref]) -> list[str]:
-        step = group.first
-        assert isinstance(step, Linear)
-        if not plan.on_blas(step):
-            return [writer.linear(group, stored)]
-        rows, lines = plan.kernels.width(step.target), []
-        for number, term in enumerate(step.terms):
-            columns = plan.kernels.width(term.state)
-            x, w, z = (self.address(plan, a) for a in (term.state, term.weight, step.target))
-            kind, width = ("T", rows) if term.transposed else ("N", columns)
-            lines.append(
-                f"gemm('N', '{kind}', padded, {rows}, {columns}, {term.sign}, {x}, STRIDE, {w}, "
-                f"{width}, {min(number, 1)}, {z}, STRIDE);"
-            )
-        return lines
-
-    # -- after the last sample -----------------------------------------------------------------
-
-    def after(self, step: After) -> list[str]:
-        """What is added when all samples are summed."""
-        note = f"/* {step.note} */"
-        if not step.target.axes:
-            before, code = self._scalar(step.value)
-            return [note, *before, f"J = {code};"]
-        target = self.place(step.target)
-        expressions = Expressions(
-            lambda a: f"some({self.place(a)} + e, {size} - e)", self.problem.strength
-        )
-        size = self._size(step.target)
-        value = expressions.value(step.value)
-        if step.add:
-            value = f"some({target} + e, {size} - e) + {value}"
-        return [
-            note,
-            f"for (int e = 0; e < {size}; e += LANES) {{",
-            *(f"    {line}" for line in expressions.lines),
-            f"    put({target} + e, {value}, {size} - e);",
-            "}",
-        ]
-
-    def _scalar(self, node: Node) -> tuple[list[str], str]:
-        """Statements, and an expression in double precision."""
-        if isinstance(node, t.Number):
-            return [], f"({Expressions(str, self.problem.strength).number(node.value)})".replace(
-                "(T)", "(double)"
-            )
-        if isinstance(node, Ref):
-            return [], "J" if node.name == "J" else f"sums[{self.scalars.index(node)}]"
-        if isinstance(node, t.Reduced) and node.op == "sum":
-            return self._parameter_sum(node)
-        if isinstance(node, t.Product | t.Total):
-            sides = (
-                (node.factors, node.divisors)
-                if isinstance(node, t.Product)
-                else (node.plus, node.minus)
-            )
-            found = [[self._scalar(one) for one in side] for side in sides]
-            before = [line for side in found for lines, _ in side for line in lines]
-            first, second = ([code for _, code in side] for side in found)
-            joined, other = (" * ", " / ") if isinstance(node, t.Product) else (" + ", " - ")
-            code = joined.join(first) or ("1.0" if isinstance(node, t.Product) else "0.0")
-            return before, f"({code}{''.join(other + one for one in second)})"
-        raise DerivationError(f"no C form for {type(node).__name__} of sums over samples")
-
-    def _parameter_sum(self, node: t.Reduced) -> tuple[list[str], str]:
-        arrays = [n for n in node.arg.walk() if isinstance(n, Ref)]
-        size = self._size(arrays[0])
-        expressions = Expressions(
-            lambda a: f"some({self.place(a)} + e, {size} - e)", self.problem.strength
-        )
-        value = expressions.value(node.arg)
-        self.sums += 1
-        name = f"sum{self.sums}"
-        lines = [
-            f"double {name} = 0;",
-            f"for (int e = 0; e < {size}; e += LANES) {{",
-            *(f"    {line}" for line in expressions.lines),
-            f"    {name} += v_total(v_where(v_first({size} - e), {value}, all(0)));",
-            "}",
-        ]
-        return lines, name
-
-    def place(self, array: Ref) -> str:
-        """Where an array of parameters, or their gradient, is after the last tile."""
-        if array.name not in _FLAT:
-            raise DerivationError(f"no C form for the array {array.name!r} after the last sample")
-        vector, kind = _FLAT[array.name]
-        offset = self.offsets[int(array.layer or 0) - 1][kind]
-        return f"{vector} + {offset}" if offset else vector
-
-    def _size(self, array: Ref) -> int:
-        return prod(self.problem.shapes[int(array.layer or 0) - 1][_FLAT[array.name][1]])
-
-
-def _offsets(problem: Problem) -> list[tuple[int, int]]:
-    found, end = [], 0
-    for weight, bias in problem.shapes:
-        found.append((end, end + prod(weight)))
-        end += prod(weight) + prod(bias)
-    return found

@@ -25,6 +25,8 @@ from lagrangenet.symbolic.tensor import Ref
 
 #: Lines that are written out for each parameter: a network has no more of them.
 PARAMETERS = 512
+#: Parameters of the function that not every routine needs.
+_UNUSED = ("direction", "work", "g", "sums", "y", "samples", "first")
 
 
 def lanes(problem: Problem, samples: int, most: int) -> int:
@@ -45,6 +47,7 @@ class OneSample:
 
     def lines(self) -> Iterator[str]:
         """The whole tile, each step after the equation that it came from."""
+        yield f"(void){', (void)'.join(_UNUSED)};"
         note = ""
         for step in self.kernels.tile:
             if step.note != note:

@@ -1,0 +1,205 @@
+"""Products with weights as C functions: a block of accumulators stays in registers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lagrangenet.emit.c.expressions import Expressions
+from lagrangenet.emit.c.plan import Group, Shape
+from lagrangenet.emit.c.writer import CACHED, LARGE, UNROLLED, Arguments, Writer, loaded, steps
+from lagrangenet.routines.kernels import Linear, Pointwise
+from lagrangenet.symbolic.tensor import Ref
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One product of a Linear: what its loops need to know, as C."""
+
+    rows: int
+    sign: int
+    size: int
+    x: str
+    w: str
+    transposed: bool
+    chunk: int
+    is_first: bool
+    is_last: bool
+    start: str
+    raw: str
+    finish: str
+    more: str
+
+    @property
+    def large(self) -> bool:
+        """Whether it is done in chunks."""
+        return self.chunk < self.size
+
+    @property
+    def begins(self) -> str:
+        """Whether sums begin here."""
+        return ("q0 == 0" if self.large else "1") if self.is_first else "0"
+
+    @property
+    def done(self) -> str:
+        """Whether sums are complete here."""
+        return (f"q1 == {self.size}" if self.large else "1") if self.is_last else "0"
+
+    @property
+    def state(self) -> str:
+        """Where the samples of component q are."""
+        if self.large:
+            return f"spare + (size_t)i * {self.chunk} + (size_t)(q - q0) * STEP"
+        return f"{self.x} + (size_t)q * STRIDE + i"
+
+    def weight(self, r: int, height: int) -> str:
+        """The weight of row r of a block."""
+        if self.large:
+            return f"panel[(q - q0) * {height} + {r}]"
+        place = f"q * {self.rows} + p + {r}" if self.transposed else f"(p + {r}) * {self.size} + q"
+        return f"{self.w}[{place}]"
+
+
+class Products(Writer):
+    """Writes products, each with what follows it componentwise."""
+
+    def linear(self, group: Group, stored: list[Ref]) -> str:
+        """The call of a function for a product and what follows it componentwise."""
+        step = group.first
+        assert isinstance(step, Linear)
+        rows = self.plan.kernels.width(step.target)
+        arguments = Arguments(self.address)
+        terms = []
+        for term in step.terms:
+            size = self.plan.kernels.width(term.state)
+            x, w = arguments.pointer(term.state), arguments.pointer(term.weight)
+            terms.append((term.sign, size, x, w, term.transposed))
+        start = arguments.pointer(step.start) if step.start is not None else ""
+        finish, more = self._finish(group, stored, arguments)
+        raw = arguments.pointer(stored[0], True)
+        parts = []
+        for number, product in enumerate(terms):
+            chunk = chunk_of(self.shape) if chunked(product[1], self.shape) else product[1]
+            ends = (number == 0, number == len(terms) - 1)
+            parts.append(_Part(rows, *product, chunk, *ends, start, raw, finish, more))
+        if any(part.large for part in parts):
+            lines = [x for p in parts for x in (self._large(p) if p.large else self._small([p]))]
+        else:
+            lines = [*self._small(parts)]
+        body = ["{", *(f"    {line}" for line in lines), "}"]
+        large = any(chunked(product[1], self.shape) for product in terms)
+        spare = ", T *spare" * large
+        text = f"{self.linkage} void {{name}}(int n{arguments.parameters}{spare})\n"
+        name = self.functions.name(f"linear_{rows}x{terms[0][1]}", text + "\n".join(body))
+        return f"{name}(padded{arguments.values}{', spare' * large});"
+
+    def _small(self, parts: list[_Part]) -> Iterator[str]:
+        """Products whose operands stay in cache: samples outside, rows inside."""
+        yield f"for (int i = 0; i < n; i += {self.shape.step}) {{"
+        for height, first, end in steps(parts[0].rows, self.registers.rows):
+            loop = f"for (int p = {first}; p < {end}; p += {height}) {{"
+            yield f"    {loop}" if end > first + height else f"    {{ const int p = {first};"
+            yield from (f"        {line}" for line in self._block(height, parts))
+            yield "    }"
+        yield "}"
+
+    def _large(self, part: _Part) -> Iterator[str]:
+        """A product in chunks: a panel of weights is copied, and used for all samples."""
+        chunk, size = part.chunk, part.size
+        yield f"for (int q0 = 0; q0 < {size}; q0 += {chunk}) {{"
+        yield f"    const int q1 = q0 + {chunk} < {size} ? q0 + {chunk} : {size};"
+        yield f"    gather({part.x} + (size_t)q0 * STRIDE, q1 - q0, {chunk}, n, spare);"
+        for height, first, end in steps(part.rows, self.registers.rows):
+            yield f"    for (int p = {first}; p < {end}; p += {height}) {{"
+            yield f"        T panel[{chunk * height}] __attribute__((aligned(64)));"
+            yield f"        for (int r = 0; r < {height}; r++)"
+            place = f"q * {part.rows} + p + r" if part.transposed else f"(p + r) * {size} + q"
+            yield "            for (int q = q0; q < q1; q++)"
+            yield f"                panel[(q - q0) * {height} + r] = {part.w}[{place}];"
+            yield f"        for (int i = 0; i < n; i += {self.shape.step}) {{"
+            yield from (f"            {line}" for line in self._block(height, [part]))
+            yield "        }"
+            yield "    }"
+        yield "}"
+
+    def _block(self, height: int, parts: list[_Part]) -> Iterator[str]:
+        """A block of rows of one register block of samples; sums rest in ``raw`` in between."""
+        first, last = parts[0], parts[-1]
+        pairs = [(r, v) for r in range(height) for v in range(self.shape.vectors)]
+        for r, v in pairs:
+            zero = f"all({first.start}[p + {r}])" if first.start else "all(0)"
+            value = _either(first.begins, zero, f"load({first.raw} + {self._at(r, v)})")
+            yield f"V c{r}{v} = {value};"
+        for part in parts:
+            yield from self._multiplied(height, part)
+        done = [f"{last.finish}(c{r}{v}, {self._at(r, v)}, p + {r}, i + {v} * LANES{last.more});"
+                for r, v in pairs]  # fmt: skip
+        rest = [f"store({last.raw} + {self._at(r, v)}, c{r}{v});" for r, v in pairs]
+        if last.done in {"1", "0"}:
+            yield from done if last.done == "1" else rest
+            return
+        yield f"if ({last.done}) {{"
+        yield from (f"    {line}" for line in done)
+        yield "} else {"
+        yield from (f"    {line}" for line in rest)
+        yield "}"
+
+    def _multiplied(self, height: int, part: _Part) -> Iterator[str]:
+        """Add w x for all components of a part."""
+        vectors, size = range(self.shape.vectors), part.size
+        if size <= UNROLLED or size % 2 == 0:
+            yield f"#pragma GCC unroll {UNROLLED if size <= UNROLLED else 2}"
+        yield f"for (int q = {'q0' if part.large else 0}; q < {'q1' if part.large else size}; q++) {{"
+        yield f"    const T *const at = {part.state};"
+        yield "    const V " + ", ".join(f"x{v}_ = load(at + {v} * LANES)" for v in vectors) + ";"
+        for r in range(height):
+            code = f"const V w_ = all({part.weight(r, height)});"
+            op = "+=" if part.sign > 0 else "-="
+            code += "".join(f" c{r}{v} {op} w_ * x{v}_;" for v in vectors)
+            yield f"    {{ {code} }}"
+        yield "}"
+
+    def _at(self, r: int, v: int) -> str:
+        """Where row r and vector v of a block are in an array over samples."""
+        return f"(size_t)(p + {r}) * STRIDE + i + {v} * LANES"
+
+    def _finish(self, group: Group, stored: list[Ref], arguments: Arguments) -> tuple[str, str]:
+        """A function of one vector of the product: what follows it, and what is stored."""
+        own = Arguments(self.address)
+
+        def load(array: Ref) -> str:
+            arguments.pointer(array)
+            return loaded(array, own.pointer(array), "at", "p", "i")
+
+        expressions = Expressions(load, self.plan.problem.strength)
+        expressions.define(group.first.target, "c")
+        body = expressions.lines
+        for step in group.steps:
+            if isinstance(step, Pointwise):
+                name = f"s{len(body)}"
+                body.append(f"const V {name} = {expressions.value(step.value)};")
+                expressions.define(step.target, name)
+            if step.target in stored:
+                arguments.pointer(step.target, True)
+                target = own.pointer(step.target, True)
+                body.append(f"store({target} + at, {expressions.value(step.target)});")
+        unused = "(void)c, (void)at, (void)p, (void)i;"
+        text = f"INLINE void {{name}}(V c, size_t at, int p, int i{own.parameters})\n"
+        text += "\n".join(["{", *(f"    {line}" for line in [unused, *body]), "}"])
+        passed = "".join(f", {arguments.inside[place]}" for place in own.inside)
+        return self.functions.name("finish", text), passed
+
+
+def chunk_of(shape: Shape) -> int:
+    """How many components of a register block of samples stay in cache."""
+    return CACHED // (shape.step * shape.size)
+
+
+def chunked(size: int, shape: Shape) -> bool:
+    """Whether a product over so many components is done in chunks."""
+    return size > 2 * chunk_of(shape) and shape.tile >= LARGE
+
+
+def _either(when: str, yes: str, no: str) -> str:
+    """A value in C that depends on a condition."""
+    return {"1": yes, "0": no}.get(when, f"{when} ? {yes} : {no}")
