@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -49,16 +50,18 @@ class Linear:
         The shift of ∂²L/∂x² is ``weight`` times that of ∂²L/∂θ²: in the condensed matrix it is that
         of Σ_k |ẋ^k|² as a quadratic form in θ̇. It enters the sweeps as well.
         """
-        factor = inertia.factor(
-            self.hessian(),
-            (lambda: weight * self.condensed.matrix(self.blocks, metric=True)) if weight else None,
-        )
+        factor = inertia.factor(self.hessian(), partial(self.metric, weight) if weight else None)
         if factor is None:
             return None
         shift = weight * factor.shift
         along = factor.solve(-self.condensed.sweep(self.blocks, None, shift)[2])
         dx, plus, _ = self.condensed.sweep(self.blocks, along, shift)
         return Step(along, dx, plus, self.slope(along, dx), factor.shift)
+
+    def metric(self, weight: float) -> Array:
+        """``weight`` times Σ_k |ẋ^k|² as a quadratic form in θ̇."""
+        found = self.condensed.matrix(self.blocks, metric=True)
+        return found if weight == 1 else weight * found
 
     def hessian(self) -> Array:
         """The condensed matrix; its lower half counts. At feasible points, ∇²J of θ alone."""
