@@ -50,10 +50,11 @@ class Shifted:
         if not np.isfinite(H).all():
             return None
         D = None if shape is None else shape()
-        diagonal = np.arange(0, H.size, len(H) + 1)
         for shift in self.shifts():
-            A = H.copy() if D is None else H + shift * D
-            A.flat[diagonal] += shift
+            A = H.copy() if D is None else np.multiply(D, shift)
+            if D is not None:
+                A += H
+            A.flat[:: len(H) + 1] += shift
             c, info = cholesky(A.T, lower=0, clean=0, overwrite_a=1)
             if info == 0:
                 self.last = shift

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from lagrangenet.optimize.blocks import Blocks, Layered, Values
 from lagrangenet.optimize.compiled import Condenser
 from lagrangenet.optimize.condensed import Condensed, corrected
 from lagrangenet.optimize.inertia import Shifted
-from lagrangenet.optimize.search import Step
+from lagrangenet.optimize.search import Memory, Step
 from lagrangenet.optimize.task import Point, Task
 from lagrangenet.problem import Problem
 from lagrangenet.runtime import Array
@@ -49,16 +50,18 @@ class Linear:
         The shift of ∂²L/∂x² is ``weight`` times that of ∂²L/∂θ²: in the condensed matrix it is that
         of Σ_k |ẋ^k|² as a quadratic form in θ̇. It enters the sweeps as well.
         """
-        factor = inertia.factor(
-            self.hessian(),
-            (lambda: weight * self.condensed.matrix(self.blocks, metric=True)) if weight else None,
-        )
+        factor = inertia.factor(self.hessian(), partial(self.metric, weight) if weight else None)
         if factor is None:
             return None
         shift = weight * factor.shift
         along = factor.solve(-self.condensed.sweep(self.blocks, None, shift)[2])
         dx, plus, _ = self.condensed.sweep(self.blocks, along, shift)
         return Step(along, dx, plus, self.slope(along, dx), factor.shift)
+
+    def metric(self, weight: float) -> Array:
+        """``weight`` times Σ_k |ẋ^k|² as a quadratic form in θ̇."""
+        found = self.condensed.matrix(self.blocks, metric=True)
+        return found if weight == 1 else weight * found
 
     def hessian(self) -> Array:
         """The condensed matrix; its lower half counts. At feasible points, ∇²J of θ alone."""
@@ -113,13 +116,30 @@ class LiftedChain:
             move = np.linalg.solve(output + soft * eye, wanted[:, :, None])[:, :, 0]
         return self.net.values(theta, [*at.states[:-1], at.states[-1] + move])
 
-    def resumed(self, point: Point) -> tuple[Values, list[Array]] | None:
-        """A point (θ, x, λ) that was saved; None where z^N cannot be told from x^N."""
-        if point.states is None or point.multipliers is None or not self.identity:
+    def resumed(self, point: Point, memory: Memory) -> tuple[Values, list[Array]] | None:
+        """A point (θ, x, λ) that was saved; where z^N is no x^N, from what was kept beside it."""
+        if self.identity and point.states is not None and point.multipliers is not None:
+            kept = {"theta": point.theta, "states": point.states, "multipliers": point.multipliers}
+        else:
+            kept = dict(memory)
+        same = kept.keys() >= {"theta", "states", "multipliers"} and np.array_equal(
+            kept["theta"], point.theta
+        )
+        if not same or len(kept["states"]) != self.task.conditions:
             return None
-        states = list(self.task.shapes.arrays(point.states))
-        at = self.net.values(self.rows(point.theta), states)
-        return at, list(self.task.shapes.arrays(point.multipliers))
+        states, multipliers = (list(self.task.shapes.arrays(kept[name]))
+                               for name in ("states", "multipliers"))  # fmt: skip
+        return self.net.values(self.rows(point.theta), states), multipliers
+
+    def memory(self, at: Values, multipliers: list[Array]) -> Memory:
+        """What a resumption needs beside the point: the iterate, where z^N is no x^N."""
+        if self.identity:
+            return {}
+        return {
+            "theta": self.net.flat(at.theta),
+            "states": np.concatenate([x.ravel() for x in at.states]),
+            "multipliers": np.concatenate([lam.ravel() for lam in multipliers]),
+        }
 
     def adjoint(self, at: Values) -> list[Array]:
         """The multipliers with ∂L/∂x = 0."""

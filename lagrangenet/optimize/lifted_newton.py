@@ -21,7 +21,7 @@ from lagrangenet.optimize.lifted_sparse import SparseSystem, couples_samples
 from lagrangenet.optimize.methods import METHODS, Method, Options, Outcome
 from lagrangenet.optimize.progress import Progress
 from lagrangenet.optimize.reduced_newton import descent, escaped
-from lagrangenet.optimize.search import Search, System
+from lagrangenet.optimize.search import Memory, Search, System
 from lagrangenet.optimize.task import Point, Task
 from lagrangenet.problem import Problem
 from lagrangenet.runtime import Array
@@ -86,7 +86,8 @@ def _searched(
     counts: dict[str, int],
 ) -> tuple[Search, bool, str]:
     """The first search that succeeds, or the last."""
-    for at, multipliers, resumed in _starts(system, rows, begin, options["states"]):
+    starts = _starts(system, rows, begin, progress.memory, options["states"])
+    for at, multipliers, resumed in starts:
         search = Search(system, at, multipliers, options["tol"], options["weight"])
         if resumed:
             search.resume(progress.history)
@@ -99,10 +100,10 @@ def _searched(
 
 
 def _starts(
-    system: System, rows: Array, begin: Point | None, asked: str
+    system: System, rows: Array, begin: Point | None, memory: Memory, asked: str
 ) -> Iterator[tuple[Any, Any, bool]]:
     """Where a run was stopped; states passed forward, and with outputs moved towards the targets."""
-    resumed = None if begin is None else system.resumed(begin)
+    resumed = None if begin is None else system.resumed(begin, memory)
     if resumed is not None:
         yield *resumed, True
     if asked == "auto":

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lagrangenet.optimize.inertia import Factor, Shifted
-from lagrangenet.optimize.search import Step
+from lagrangenet.optimize.search import Memory, Step
 from lagrangenet.optimize.task import Point, Residuals, Task, largest
 from lagrangenet.runtime import KKT, Array
 
@@ -103,7 +103,11 @@ class SparseSystem:
         """The same: outputs of any shape have no general step towards their labels."""
         return self.forward(theta)
 
-    def resumed(self, point: Point) -> tuple[SparseValues, Array] | None:
+    def memory(self, at: SparseValues, multipliers: Array) -> Memory:  # noqa: ARG002
+        """Nothing: the point is the iterate."""
+        return {}
+
+    def resumed(self, point: Point, memory: Memory) -> tuple[SparseValues, Array] | None:  # noqa: ARG002
         """A point (θ, x, λ) that was saved."""
         if point.states is None or point.multipliers is None:
             return None

@@ -37,6 +37,8 @@ TOLERANCE = {"float64": 1e-8, "float32": 1e-4}
 COMMON = ("maxiter", "seconds")
 #: What numerical libraries raise at singular matrices and the like (LinAlgError is a ValueError).
 _BREAKS = (ArithmeticError, ValueError, RuntimeError)
+#: Entries of a result that a method needs to go on with its run.
+_MEMORY = "memory_"
 #: The message of a checkpoint.
 RUNNING = "the run had not ended when this was written; continue with x0"
 
@@ -73,8 +75,9 @@ def minimize(
         A name of :data:`lagrangenet.METHODS`, or "auto".
     x0 : optional
         Where to start: a flat vector, θ in its shapes, or an earlier result or the path of a saved
-        one, whose run is then continued: from its iterate, with its history; what a method remembers
-        besides, as a quasi-Newton matrix, begins anew. By default random parameters of ``seed``.
+        one, whose run is then continued: from its iterate, with its history. Lifted Newton and SQP
+        go on as if they had not been stopped; what others remember besides, as a quasi-Newton
+        matrix, begins anew. By default random parameters of ``seed``.
     seed : int or numpy.random.Generator
     tol : float, optional
         For stationarity and feasibility, both absolute; by default 1e-8, in float32 1e-4.
@@ -130,9 +133,9 @@ def minimize(
     chosen.require(task)
     limits, given = _options(chosen, options)
     tolerance = TOLERANCE[task.dtype] if tol is None else _tolerance(tol)
-    start, history = _start(task, x0, seed)
+    start, history, memory = _start(task, x0, seed)
     keep = None if checkpoint is None else _keeper(checkpoint, task, chosen, tolerance)
-    progress = Progress(task, callback, **limits, save=keep, history=history)
+    progress = Progress(task, callback, **limits, save=keep, history=history, memory=memory)
     wanted = True if escape_saddles else second_order
 
     def go(point: Point, record: dict[str, Any] | None = None) -> Any:
@@ -173,7 +176,7 @@ def run(
             if np.isfinite(task.fun(start.theta)):
                 outcome = method.solve(task, start, options, progress)
         except Stop as reason:
-            outcome, stopped = Outcome(progress.last or start), str(reason)
+            outcome, stopped = _interrupted(progress, start), str(reason)
         except _BREAKS as error:
             if progress.raised is not None:
                 raise progress.raised from None
@@ -188,9 +191,16 @@ def _keeper(
 
     def keep(progress: Progress) -> None:
         assert progress.last is not None
-        files.save(certified(task, method, Outcome(progress.last), progress, tol, RUNNING), path)
+        outcome = _interrupted(progress, progress.last)
+        files.save(certified(task, method, outcome, progress, tol, RUNNING), path)
 
     return keep
+
+
+def _interrupted(progress: Progress, start: Point) -> Outcome:
+    """The last iterate, with what the method needs to go on from it."""
+    kept = {f"{_MEMORY}{name}": array for name, array in progress.memory.items()}
+    return Outcome(progress.last or start, extra=kept)
 
 
 def _options(method: Method, given: dict[str, Any] | None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -210,14 +220,16 @@ def _tolerance(tol: Any) -> float:
     return value
 
 
-def _start(task: Task, x0: Any, seed: Any) -> tuple[Point, list[dict[str, Any]]]:
-    """The point to start from, and the history of a run that is continued."""
+def _start(task: Task, x0: Any, seed: Any) -> tuple[Point, list[dict[str, Any]], dict[str, Any]]:
+    """The point to start from, and history and memory of a run that is continued."""
     if x0 is None:
-        return Point(task.initial(seed)), []
+        return Point(task.initial(seed)), [], {}
     if isinstance(x0, str | PathLike):
         x0 = files.load(x0)
     if hasattr(x0, "states") and hasattr(x0, "x"):
-        return resumed_point(task, x0), list(x0.get("history", []))
+        memory = {name.removeprefix(_MEMORY): array for name, array in x0.items()
+                  if name.startswith(_MEMORY)}  # fmt: skip
+        return resumed_point(task, x0), list(x0.get("history", [])), memory
     if isinstance(x0, np.ndarray) and x0.ndim == 1 and x0.dtype != object:
-        return Point(task.routines.pack(task.routines.unpack(x0)).copy()), []
-    return Point(task.routines.pack(x0)), []
+        return Point(task.routines.pack(task.routines.unpack(x0)).copy()), [], {}
+    return Point(task.routines.pack(x0)), [], {}

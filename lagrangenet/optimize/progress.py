@@ -38,6 +38,8 @@ class Progress:
         ``save(progress)``, called at the first iteration and then every second or more rarely.
     history : list, optional
         Records of the run that this one goes on with.
+    memory : dict, optional
+        What a method kept of that run.
 
     Attributes
     ----------
@@ -46,6 +48,9 @@ class Progress:
         method adds.
     last : Point or None
         The iterate of the last report.
+    memory : dict
+        Arrays by name that a method needs beside its iterate to go on as if it had not been stopped;
+        they are kept in the result of a run that is stopped.
     raised : Exception or None
         What a callback or a file raised: no affair of the method, so ``minimize`` passes it on.
     """
@@ -58,11 +63,13 @@ class Progress:
         seconds: float | None = None,
         save: Callable[[Progress], None] | None = None,
         history: list[dict[str, Any]] | None = None,
+        memory: dict[str, Array] | None = None,
     ) -> None:
         self.task, self.callback, self.save = task, callback, save
         self.maxiter, self.seconds = maxiter, seconds
         self.history = [] if history is None else list(history)
         self.before = len(self.history)
+        self.memory = {} if memory is None else dict(memory)
         self.last: Point | None = None
         self.raised: Exception | None = None
         self.began = time.perf_counter()

@@ -8,6 +8,7 @@ multipliers. Attempts end in a point whose constraints hold exactly, or with a r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,6 +24,9 @@ from lagrangenet.runtime import Array
 SHORTEST, RESTORATIONS = 1e-3, 10
 #: Below these max |∂L| and Σ|c|, J cannot tell a better point from rounding: full steps are taken.
 CLOSE, NEARLY_FEASIBLE = 1e-6, 1e-5
+
+
+Memory = Mapping[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +80,11 @@ class System(Protocol):
 
     depth: int
 
-    def resumed(self, point: Point) -> tuple[Any, Any] | None:
+    def resumed(self, point: Point, memory: Memory) -> tuple[Any, Any] | None:
         """A point (θ, x) and λ that were saved; None where there are none, or they are not enough."""
+
+    def memory(self, at: Any, multipliers: Any) -> Memory:
+        """Arrays that a resumption needs beside the point."""
 
     def rows(self, theta: Array) -> Array:
         """θ in the order of the system."""
@@ -246,6 +253,7 @@ class Search:
         if self.done is None:
             return
         theta, states, multipliers = self.system.point(self.at, self.multipliers)
+        progress.memory = dict(self.system.memory(self.at, self.multipliers))
         progress.report(
             theta,
             states,

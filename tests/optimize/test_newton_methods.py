@@ -162,8 +162,9 @@ def test_a_warm_start_takes_few_iterations():
     assert again.nit <= 4
 
 
-def test_a_killed_run_ends_where_it_would_have(tmp_path):
-    problem, X, Y = regression()
+@pytest.mark.parametrize("case", ["regression", "iris"])
+def test_a_killed_run_ends_where_it_would_have(case, tmp_path):
+    problem, X, Y = CASES[case]()
     whole = minimize(problem, X, Y, "lifted-newton", start(problem, 3))
     part = minimize(problem, X, Y, "lifted-newton", start(problem, 3), options={"maxiter": 9})
     assert not part.success
@@ -365,6 +366,8 @@ def test_a_rejected_search_restores_feasibility_and_gives_up_with_a_reason():
     search.filter = Stubborn(1.0)
 
     class Quiet:
+        memory = None
+
         def report(self, *_, **__):
             pass
 
@@ -390,4 +393,4 @@ def test_the_choice_says_why():
 def test_a_point_without_states_starts_with_a_forward_pass():
     problem, X, Y = regression()
     task = Task(problem, X, Y)
-    assert lifted(task).resumed(Point(task.initial(0))) is None
+    assert lifted(task).resumed(Point(task.initial(0)), {}) is None

@@ -10,7 +10,7 @@ from tests.optimize.solved import Data, code, iris, regression, violation_and_op
 
 STARTS = 20
 #: A general solver gets so long for a start; where that is not enough, it is no success.
-SECONDS = 8.0
+SECONDS = 4.0
 #: Two results are of one basin if the network calculates the same on the data, to this.
 SAME = 1e-5
 
