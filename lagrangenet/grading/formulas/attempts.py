@@ -129,8 +129,8 @@ def in_variables(tree: Tree, expected: Expected, setting: Setting) -> Tree:
     used = {one.name for one in walk(tree) if isinstance(one, Ref)} & set(FAMILIES)
     if not used or used <= expected.variables or len(expected.variables) != 1:
         return tree
-    if expected.label == "L":
-        return tree  # there, λ and μ are variables of their own
+    if expected.label == "L" or (expected.label == "S4" and used & {"mu", "delta"}):
+        return tree  # λ and μ are variables of their own, or what is to be said of them
     (target,) = expected.variables
     if target not in {"lambda", "Delta"}:
         return tree
@@ -178,6 +178,7 @@ def _with_gradients(tree: Tree, setting: Setting) -> Tree:
         stated = Statement(one.name[-1], K, Num(Fraction(0)), slope=slope)
         (first, *_) = candidates(setting.task, setting.convention, stated)
         names = dict(zip(first.axes, one.at, strict=False))
-        return renamed(first.tree, names)
+        layer = one.layer or K
+        return relayered(renamed(first.tree, names), rebased("k", layer.base, layer.offset))
 
     return changed(tree, change)

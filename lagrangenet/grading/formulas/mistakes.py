@@ -32,6 +32,7 @@ TROUBLES: Mapping[str, tuple[str, str]] = {
     "shape": ("shape", "Write the shape of each factor below it."),
     "index": ("shape", "Which layer does each index belong to?"),
     "layer": ("neighbouring layer", "Check the layer index of every array."),
+    "circular": ("circular", "Write out what this is equal to."),
     "sum": ("limits of a sum", "What does each index run over?"),
 }
 
@@ -65,6 +66,7 @@ class Mistake:
 def explained(attempt: Attempt, setting: Setting, pairs: bool) -> tuple[Mistake, ...]:
     """What one mistake, or two, explain."""
     expected, troubles = attempt.expected, attempt.stated.troubles
+    shapes = [one for one in troubles if one.kind != "circular"]
     if troubles and attempt.form == expected.normal:
         return tuple(_trouble(one) for one in troubles[:1])
     forms = [form for form in (*attempt.raw, attempt.form) if form is not None]
@@ -73,8 +75,8 @@ def explained(attempt: Attempt, setting: Setting, pairs: bool) -> tuple[Mistake,
         if found:
             _, mutant = min(found, key=lambda pair: pair[0])
             mistake = Mistake(mutant.rule, mutant.description, RULES[mutant.rule].hint)
-            if troubles and form is attempt.form:
-                return (_trouble(troubles[0]), mistake)
+            if shapes and form is attempt.form:
+                return (_trouble(shapes[0]), mistake)
             return (mistake,)
     if missing := _unbound(attempt):
         return (missing,)
