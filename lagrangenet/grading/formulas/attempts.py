@@ -71,6 +71,12 @@ class Attempt:
     form: Normal | None
     right: bool
     raw: tuple[Normal, ...] = ()
+    others: tuple[Attempt, ...] = ()
+
+    @property
+    def forms(self) -> list[Normal]:
+        """What a wrong equation may be equal to: taken literally, or mended."""
+        return [form for form in (*self.raw, self.form) if form is not None]
 
 
 def compared_to(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
@@ -80,7 +86,7 @@ def compared_to(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
         if stated.unknown == "L"
         else candidates(setting.task, setting.convention, stated)
     )
-    first: Attempt | None = None
+    tried: list[Attempt] = []
     if stated.unknown == "L" and setting.convention.splitting == "z":
         stated, raw = (
             renamed_variable(stated, "lambda", "mu"),
@@ -100,10 +106,10 @@ def compared_to(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
         attempt = Attempt(replace(stated, tree=tree), expected, form, right, tuple(others))
         if right:
             return attempt
-        first = first or attempt
-    if first is None:
+        tried.append(attempt)
+    if not tried:
         raise DerivationError(f"there is no equation for {stated.unknown} at layer {stated.layer}")
-    return first
+    return replace(tried[0], others=tuple(tried[1:]))
 
 
 def renamed_variable(stated: Statement, old: str, new: str) -> Statement:
