@@ -103,8 +103,8 @@ class Search:
     given : Given
         The answers.
     tries : int
-        How many pairs of faults are tried; a number, not a time, so that equal answers get equal
-        diagnoses. One takes some 30 µs.
+        How many pairs of faults are tried, a quarter of them where calls get single samples; a
+        number, not a time, so that equal answers get equal diagnoses. One takes some 30 µs.
     """
 
     def __init__(self, predictions: Predictions, given: Given, tries: int = TRIES) -> None:
@@ -122,8 +122,7 @@ class Search:
             return Explanation((best,), tuple(_differing(best, singles)))
         if not self._finite:
             return None
-        programs = len(self.predictions.programs[self.shown])
-        for pair in islice(self._pairs(), self.tries // programs):
+        for pair in islice(self._pairs(), self.tries // (4 if self.predictions.single else 1)):
             if self._fits(pair, self.shown) and all(map(partial(self._fits, pair), self._others)):
                 return Explanation(pair)
         return None

@@ -57,5 +57,5 @@ def _diagonal(node: Node, _: Place) -> Iterator[Change]:
         if isinstance(inner, t.Call) and inner.fn.coupled and inner.fn.order == 1:
             diagonal = t.Call(factor.axes, t.Fn("diagonal"), (factor,))
             words = ("only the diagonal of the Jacobian ", inner, " is used")
-            moved = (diagonal, node.right) if side == "left" else (node.left, diagonal)
-            yield Change(t.MatMul(node.axes, *moved), words)
+            left = replace(node, left=diagonal)
+            yield Change(left if side == "left" else replace(node, right=diagonal), words)

@@ -24,7 +24,7 @@ from lagrangenet.grading.formulas.indexed import (
     renamed,
 )
 from lagrangenet.grading.formulas.letters import Letters, Scripts, free_sample, letters_of, scripts
-from lagrangenet.grading.formulas.names import ARRAYS, ERRORS, SAMPLED, Meaning, Vocabulary
+from lagrangenet.grading.formulas.names import ARRAYS, ERRORS, SAMPLED, Vocabulary
 from lagrangenet.grading.formulas.shapes import Axis, Shapes, Value, component
 from lagrangenet.grading.formulas.tree import FormulaError, Mark, Name, Picked
 
@@ -131,7 +131,7 @@ class Arrays:
         """Whether arrays hold all samples."""
         return self.reading.samples != "label"
 
-    def array(self, mark: Name, role: str, found: Scripts, meaning: Meaning) -> Value:
+    def array(self, mark: Name, role: str, found: Scripts) -> Value:
         """An entry of an array, or a vector or matrix of them."""
         layer = LAST if role == "Y" else found.layer
         if found.extra:
@@ -156,13 +156,13 @@ class Arrays:
         if self.reading.inputs_first:
             extents.reverse()
         if role in SAMPLED:
-            return self.sampled(mark, role, layer, found, meaning, extents[0])
+            return self.sampled(mark, role, layer, found, extents[0])
         if not found.letters:
             axes = [Axis(self.shapes.fresh(), over) for over in extents]
             at = [axis.index for axis in axes]
             value = Value(Ref(role, layer, self.stored(role, at)), *axes)
-            flat = role == "b" and (self.reading.turned == "all" or self.rowed(meaning))
-            return value.turned() if flat else value
+            rows = self.reading.turned == "all" or self.reading.samples == "rows"
+            return value.turned() if role == "b" and rows else value
         if len(found.letters) != len(extents):
             raise self.refuse(
                 mark.at,
@@ -175,11 +175,6 @@ class Arrays:
     def stored(self, role: str, at: list[str]) -> tuple[str, ...]:
         """Indices in the order of the derivation: W is n_k × n_{k−1}."""
         return tuple(reversed(at)) if role == "W" and self.reading.inputs_first else tuple(at)
-
-    def rowed(self, meaning: Meaning) -> bool:
-        """Whether samples are rows, so that vectors are too."""
-        del meaning
-        return self.reading.samples == "rows"
 
     def entries(self, mark: Name, letters: tuple[str, ...], extents: list[Range]) -> list[str]:
         """Index names; exchanged ones of a matrix are recognized and named."""
@@ -220,7 +215,6 @@ class Arrays:
         role: str,
         layer: Layer,
         found: Scripts,
-        meaning: Meaning,
         over: Range,
     ) -> Value:
         """An array with a sample: of one, or of all."""
@@ -244,7 +238,6 @@ class Arrays:
         turned = self.reading.turned == "all" or (
             self.reading.turned == "errors" and role in ERRORS
         )
-        del meaning
         return value.turned() if turned else value
 
     def sample_index(self, letter: str) -> str:

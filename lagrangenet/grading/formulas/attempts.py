@@ -71,6 +71,12 @@ class Attempt:
     form: Normal | None
     right: bool
     raw: tuple[Normal, ...] = ()
+    others: tuple[Attempt, ...] = ()
+
+    @property
+    def forms(self) -> list[Normal]:
+        """What a wrong equation may be equal to: taken literally, or mended."""
+        return [form for form in (*self.raw, self.form) if form is not None]
 
 
 def compared_to(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
@@ -80,7 +86,7 @@ def compared_to(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
         if stated.unknown == "L"
         else candidates(setting.task, setting.convention, stated)
     )
-    first: Attempt | None = None
+    tried: list[Attempt] = []
     if stated.unknown == "L" and setting.convention.splitting == "z":
         stated, raw = (
             renamed_variable(stated, "lambda", "mu"),
@@ -100,10 +106,10 @@ def compared_to(stated: Statement, raw: Statement, setting: Setting) -> Attempt:
         attempt = Attempt(replace(stated, tree=tree), expected, form, right, tuple(others))
         if right:
             return attempt
-        first = first or attempt
-    if first is None:
+        tried.append(attempt)
+    if not tried:
         raise DerivationError(f"there is no equation for {stated.unknown} at layer {stated.layer}")
-    return first
+    return replace(tried[0], others=tuple(tried[1:]))
 
 
 def renamed_variable(stated: Statement, old: str, new: str) -> Statement:
@@ -129,8 +135,8 @@ def in_variables(tree: Tree, expected: Expected, setting: Setting) -> Tree:
     used = {one.name for one in walk(tree) if isinstance(one, Ref)} & set(FAMILIES)
     if not used or used <= expected.variables or len(expected.variables) != 1:
         return tree
-    if expected.label == "L":
-        return tree  # there, λ and μ are variables of their own
+    if expected.label == "L" or (expected.label == "S4" and used & {"mu", "delta"}):
+        return tree  # λ and μ are variables of their own, or what is to be said of them
     (target,) = expected.variables
     if target not in {"lambda", "Delta"}:
         return tree
@@ -178,6 +184,7 @@ def _with_gradients(tree: Tree, setting: Setting) -> Tree:
         stated = Statement(one.name[-1], K, Num(Fraction(0)), slope=slope)
         (first, *_) = candidates(setting.task, setting.convention, stated)
         names = dict(zip(first.axes, one.at, strict=False))
-        return renamed(first.tree, names)
+        layer = one.layer or K
+        return relayered(renamed(first.tree, names), rebased("k", layer.base, layer.offset))
 
     return changed(tree, change)

@@ -217,6 +217,8 @@ class _Converter:
             return Sym(value.name)
         if isinstance(value, l.n):
             return Sym("n", self.layer(value.args[0], bound))
+        if value.is_Add:
+            return Add(tuple(self.scalar(term, bound) for term in value.args))
         if value.is_Mul:
             return Mul(tuple(self.scalar(factor, bound) for factor in value.args))
         if value.is_Pow and value.exp.is_Integer:

@@ -33,7 +33,7 @@ def comparisons(attempt: Attempt, setting: Setting) -> Iterator[Comparison]:
     task, convention = setting.task, setting.convention
     free = expected.label in {"L", "S1"}
     tied = expected.label != "L" or convention.splitting == "activation"
-    forward = not free or expected.label == "S1" or convention.splitting == "z"
+    forward = not free or (expected.label == "L" and convention.splitting == "z")
     for drawn in instances(task.functions, forward, tied):
         network = scaled(drawn, convention.multipliers, convention.errors)
         for k in _layers(expected, network.depth, task):

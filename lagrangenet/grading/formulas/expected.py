@@ -92,10 +92,9 @@ class Expected:
             return f"L = {''.join(_spaced(terms(self.node, style)))}"
         if not self.step:
             return self.condition.equation(form, style)
-        left, right = self.condition.equation(form, style).split(" = ", 1)
+        right = self.condition.equation(form, style).split(" = ", 1)[1]
         shape = self.condition.wrt if form == "index" else self.condition.tree(self.condition.wrt)
         name = text(shape, style, "i")
-        del left
         return f"{name} ← {name} − {style.name('eta')} ({right})"
 
     @cached_property

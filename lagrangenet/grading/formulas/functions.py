@@ -19,7 +19,6 @@ from lagrangenet.grading.formulas.indexed import (
     changed,
 )
 from lagrangenet.grading.formulas.letters import Scripts
-from lagrangenet.grading.formulas.names import Meaning
 from lagrangenet.grading.formulas.shapes import Axis, Value, component
 from lagrangenet.grading.formulas.tree import Mark, Name, Picked, Script, Slope
 from lagrangenet.grading.formulas.words import called
@@ -163,23 +162,18 @@ class Calls(Arrays):
             layer = LAST  # ∂ℓ/∂x is meant at the output
         if role not in {"X", "Z", "output"} or layer is None:
             raise self.refuse(by.at, f"a derivative by {by.name}", "write ∂ℓ/∂x^N or ∂ℓ/∂z^k")
-        meaning = self.words.meaning(by.name) or Meaning("X")
         if of == "lagrangian" and self.reading.loss:
             self.shapes.note("L was read as the loss of one sample")
         if of == "objective" or (of == "lagrangian" and not self.reading.loss):
-            value = self.error(
-                "ell1" if layer == LAST else "Delta", layer, role, found, by, meaning
-            )
+            value = self.error("ell1" if layer == LAST else "Delta", layer, role, found, by)
             return replace(value, tree=Mul((value.tree, Pow(Sym("M"), -1))))
-        return self.error("ell1" if layer == LAST else "Delta", layer, role, found, by, meaning)
+        return self.error("ell1" if layer == LAST else "Delta", layer, role, found, by)
 
-    def error(
-        self, name: str, layer: Layer, role: str, found: Scripts, by: Name, meaning: Meaning
-    ) -> Value:
+    def error(self, name: str, layer: Layer, role: str, found: Scripts, by: Name) -> Value:
         """∂ℓ/∂x^k or ∂ℓ/∂z^k, which are Δ^k and δ^k; at the output what ℓ gives."""
         if role == "Z":
             name = "delta"
-        value = self.sampled(by, "Delta", layer, found, meaning, component(layer))
+        value = self.sampled(by, "Delta", layer, found, component(layer))
         tree = changed(
             value.tree, lambda one: replace(one, name=name) if isinstance(one, Ref) else one
         )
@@ -197,8 +191,7 @@ class Calls(Arrays):
 
     def slope_of_parameter(self, of: str, by: Name, role: str) -> Value:
         """A gradient; what it is equal to is put in later."""
-        meaning = self.words.meaning(by.name) or Meaning(role)
-        value = self.array(by, role, self.scripts(by, role), meaning)
+        value = self.array(by, role, self.scripts(by, role))
         if of == "Omega":
             return replace(value, tree=Fun("omega", None, 1, value.tree))
         name = {"ell": "slope1", "objective": "slope", "lagrangian": "slope"}[of] + role

@@ -21,6 +21,7 @@ from lagrangenet.grading.formulas.mistakes import READINGS, Mistake, explained, 
 from lagrangenet.grading.formulas.names import Vocabulary
 from lagrangenet.grading.formulas.numbers import Comparison
 from lagrangenet.grading.formulas.reading import Reader
+from lagrangenet.grading.formulas.shapes import Trouble
 from lagrangenet.grading.formulas.statements import Statement, statements
 from lagrangenet.grading.formulas.subjects import Subject
 from lagrangenet.grading.formulas.task import Task
@@ -214,9 +215,23 @@ def _attempts(
         found = list(statements(reader, line, part, subject))
         return [replace(s, slope="step") for s in found] if part == "update" else found
 
-    mended = read(True)
+    mended = [_solved(statement, part) for statement in read(True)]
     literal = read(False) if any(s.troubles for s in mended) else mended
     return [compared_to(s, raw, setting) for s, raw in zip(mended, literal, strict=True)]
+
+
+def _solved(stated: Statement, part: str) -> Statement:
+    """A statement; with a trouble if its right side is what it should say."""
+    arrays = [one for one in walk(stated.tree) if isinstance(one, Ref)]
+    if part in {"weights", "biases"}:
+        circular = any(one.name.startswith("slope") for one in arrays)
+    else:
+        same = [one.layer for one in arrays if one.name == stated.unknown]
+        circular = part != "update" and stated.layer in same
+    if not circular:
+        return stated
+    trouble = Trouble("circular", "what is asked stands on the right side too", stated.at)
+    return replace(stated, troubles=(*stated.troubles, trouble))
 
 
 def _accepted(attempt: Attempt, setting: Setting) -> Judged:

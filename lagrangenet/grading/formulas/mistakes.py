@@ -32,6 +32,7 @@ TROUBLES: Mapping[str, tuple[str, str]] = {
     "shape": ("shape", "Write the shape of each factor below it."),
     "index": ("shape", "Which layer does each index belong to?"),
     "layer": ("neighbouring layer", "Check the layer index of every array."),
+    "circular": ("circular", "Write out what this is equal to."),
     "sum": ("limits of a sum", "What does each index run over?"),
 }
 
@@ -65,17 +66,12 @@ class Mistake:
 def explained(attempt: Attempt, setting: Setting, pairs: bool) -> tuple[Mistake, ...]:
     """What one mistake, or two, explain."""
     expected, troubles = attempt.expected, attempt.stated.troubles
+    shapes = [one for one in troubles if one.kind != "circular"]
     if troubles and attempt.form == expected.normal:
         return tuple(_trouble(one) for one in troubles[:1])
-    forms = [form for form in (*attempt.raw, attempt.form) if form is not None]
-    for form in forms:
-        found = [(m.cost, m) for m, wrong in expected.wrong if wrong == form]
-        if found:
-            _, mutant = min(found, key=lambda pair: pair[0])
-            mistake = Mistake(mutant.rule, mutant.description, RULES[mutant.rule].hint)
-            if troubles and form is attempt.form:
-                return (_trouble(troubles[0]), mistake)
-            return (mistake,)
+    for one in (attempt, *attempt.others):
+        if found := _single(one, shapes):
+            return found
     if missing := _unbound(attempt):
         return (missing,)
     if other := _another(attempt, setting):
@@ -83,11 +79,23 @@ def explained(attempt: Attempt, setting: Setting, pairs: bool) -> tuple[Mistake,
     for first, second, wrong in itertools.islice(
         expected.pairs(), PAIRS if pairs and expected.label != "L" else 0
     ):
-        if wrong in forms:
+        if wrong in attempt.forms:
             return tuple(
                 Mistake(m.rule, m.description, RULES[m.rule].hint) for m in (first, second)
             )
     return tuple(_trouble(one) for one in troubles[:1])
+
+
+def _single(attempt: Attempt, shapes: list[Trouble]) -> tuple[Mistake, ...]:
+    """The likeliest fault that makes the line of the derived equation; shapes may be another."""
+    for form in attempt.forms:
+        found = [(m.cost, m) for m, wrong in attempt.expected.wrong if wrong == form]
+        if found:
+            _, mutant = min(found, key=lambda pair: pair[0])
+            mistake = Mistake(mutant.rule, mutant.description, RULES[mutant.rule].hint)
+            mended = shapes and form is attempt.form
+            return (_trouble(shapes[0]), mistake) if mended else (mistake,)
+    return ()
 
 
 #: Variables and parameters that are taken for each other, and what the other one is.

@@ -154,7 +154,8 @@ def _total(tree: Sum, point: Point) -> Named:
     if tree.index in inner.axes:
         axis = inner.axes.index(tree.index)
         axes = tuple(a for a in inner.axes if a != tree.index)
-        return Named(np.asarray(inner.array.sum(axis=axis)), axes)
+        with np.errstate(all="ignore"):
+            return Named(np.asarray(inner.array.sum(axis=axis)), axes)
     size = point.network.samples
     if over.kind == "component":
         if over.layer is None:

@@ -182,11 +182,11 @@ class Reader(Sums):
         role = meaning.role
         if role in {"output", "input"}:
             end = LAST if role == "output" else Layer("", 0)
-            return self.array(mark, "X", replace(self.scripts(mark, "Y"), layer=end), meaning)
+            return self.array(mark, "X", replace(self.scripts(mark, "Y"), layer=end))
         if role in ARRAYS:
             if mark.primes or mark.args:
                 raise self.refuse(mark.at, f"{mark.name} is no function", "write σ'(z) or ^T")
-            return self.array(mark, role, self.scripts(mark, role), meaning)
+            return self.array(mark, role, self.scripts(mark, role))
         if role == "sigma":
             return self.sigma(mark)
         if role == "ell" or (role == "lagrangian" and mark.args and len(mark.args) > 1):

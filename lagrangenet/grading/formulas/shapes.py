@@ -40,10 +40,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Value:
-    """A tree with its shape; an axis that is None has length one.
-
-    ``flat`` says that ``(x − y)`` was squared: a vector where its components are summed.
-    """
+    """A tree with its shape; an axis that is None has length one."""
 
     tree: Tree
     rows: Axis | None = None

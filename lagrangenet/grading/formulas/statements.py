@@ -132,10 +132,10 @@ def _whole(reader: Reader, line: Line) -> Statement:
 def _stated(reader: Reader, line: Line, subject: Subject, member: Mark) -> Statement:
     value = _oriented(reader, subject, member)
     if subject.increment:
-        value = _around(reader, subject, value, 1)
+        value = _around(subject, value, 1)
     sign = line.signs[0] if line.signs else "="
     if sign in {"+=", "-="} and subject.role in {"W", "b"}:
-        value = _around(reader, subject, value, 1 if sign == "+=" else -1)
+        value = _around(subject, value, 1 if sign == "+=" else -1)
     return _finished(reader, subject, value.tree, member.at, bool(subject.letters))
 
 
@@ -198,10 +198,9 @@ def _free_letters(tree: Tree) -> list[str]:
     return [index for index in dict.fromkeys(found) if index.startswith(FREE)]
 
 
-def _around(reader: Reader, subject: Subject, value: Value, sign: int) -> Value:
+def _around(subject: Subject, value: Value, sign: int) -> Value:
     """W ± what is added to it."""
     own = Ref(subject.role, subject.layer, ("p", "q")[: len(extents(subject))])
-    del reader
     return replace(value, tree=Add((own, value.tree if sign > 0 else negative(value.tree))))
 
 

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any
 
 from lagrangenet.errors import ProblemError
-from lagrangenet.functions import Choice
 from lagrangenet.grading.assignment import Assignment
 from lagrangenet.grading.formulas.conventions import UNIT, Convention, Scale
 from lagrangenet.grading.formulas.indexed import LAST, Mul, Num, Pow, Sym
@@ -151,8 +150,3 @@ def part_of(name: str) -> str:
         if plain == part or plain in {other.replace("_", " ") for other in others}:
             return part
     return ""
-
-
-def of_problem(hidden: Choice | None, output: Choice | None, loss: Choice | None) -> Task:
-    """A task without an assignment."""
-    return Task(Functions(hidden, output, loss))

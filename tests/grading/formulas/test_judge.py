@@ -95,6 +95,25 @@ def test_L_is_a_loss_only_where_there_is_no_lagrangian():
     assert verdicts({"output": "λ^N = −(1/M) ∂J/∂x^N"})["output"] == "wrong"
 
 
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        ("forward", "x^k = x^k"),
+        ("forward", "x^k = σ(z^k)\nz^k = z^k"),
+        ("output", "λ^N = λ^N"),
+        ("output", "δ^N = δ^N"),
+        ("recursion", "λ^k = λ^k"),
+        ("recursion", "μ^k = μ^k\nλ^k = W^{k+1}ᵀ μ^{k+1}"),
+        ("recursion", "μ^k = −(1/M) δ^k\nλ^k = W^{k+1}ᵀ μ^{k+1}"),
+        ("weights", "∂L/∂W^k = ∂L/∂W^k"),
+        ("weights", "∂L/∂W^k = (1/M) Σ_i ∂ℓ_i/∂W^k"),
+        ("biases", "∂L/∂b^k = ∂J/∂b^k"),
+    ],
+)
+def test_what_is_asked_is_no_answer(part, line):
+    assert verdicts({part: line})[part] == "wrong"
+
+
 def test_two_letters_of_samples_are_two_samples():
     line = "λ_i^k = W^{k+1}ᵀ (σ'(z_i^{k+1}) ⊙ λ_n^{k+1})"
     assert verdicts({"recursion": line})["recursion"] == "wrong"
