@@ -8,7 +8,7 @@ layer is one product with (x^{k−1}, 1). Nothing here knows a derivative.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,7 @@ class Values:
     fun: float
     violation: float
 
-    @property
+    @cached_property
     def worst(self) -> float:
         """Max |c|; not finite if one entry is not."""
         if not np.isfinite(self.violation):
