@@ -16,6 +16,7 @@ SHORTEST = 2e-3  # seconds of one timing: the clock and a stray interrupt do not
 LONGEST = 10.0  # seconds of all timings of one contender: those that take long get fewer rounds
 # OpenBLAS's idle threads spin for about 25 ms before they sleep, those of OpenMP for a few.
 SETTLE = 0.06
+WAKING = 10  # times as long with several threads: one that slept needs milliseconds for a core
 TOLERANCE = {"float64": 1e-6, "float32": 1e-2}
 
 Result = tuple[Array, ...]
@@ -100,7 +101,8 @@ def measure(
 ) -> dict[Any, float]:
     """Median seconds of one call of each."""
     settle = SETTLE if threads > 1 else 0.0
-    counts = {name: _count(timed, shortest) for name, timed in contenders.items()}
+    least = shortest * (WAKING if threads > 1 else 1)
+    counts = {name: _count(timed, least) for name, timed in contenders.items()}
     seconds: dict[Any, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, timed in contenders.items():

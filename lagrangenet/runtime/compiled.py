@@ -45,6 +45,8 @@ _PROCESS = os.getpid()
 RACES = 5
 #: Seconds before each, if there are threads: those of a BLAS spin for 25 ms after their last product.
 PAUSE = 0.04
+#: Seconds of calls in each, if there are threads: it takes milliseconds until one that slept has a core.
+WAKING = 0.03
 #: Winners of races: equal objectives of one process give equal bits, whatever others find faster.
 _WINNERS: dict[str, int] = {}
 #: Seconds that a compiler may take.
@@ -101,17 +103,19 @@ def fastest(
 def _race(
     engines: Sequence[CompiledEngine], parameters: int, dtype: Any, pause: float
 ) -> list[float]:
-    """The shortest time of a call of each, in turn; with threads the first call wakes them."""
+    """The shortest time of a call of each, in turn; with threads after the calls that wake them."""
     theta = np.random.default_rng(0).uniform(-0.1, 0.1, parameters).astype(dtype)
     out, times = np.empty_like(theta), [float("inf") for _ in engines]
+    waking = WAKING if pause else 0.0
     for _ in range(RACES):
         for j, engine in enumerate(engines):
             time.sleep(pause)
-            for _ in range(2 if pause else 1):
+            spent, calls, least = 0.0, 0, 2 if pause else 1
+            while calls < least or spent < waking:
                 begin = time.perf_counter()
                 engine.value(theta) if engine.into is no_gradient else engine.into(theta, out)
                 took = time.perf_counter() - begin
-            times[j] = min(times[j], took)
+                times[j], spent, calls = min(times[j], took), spent + took, calls + 1
     return times
 
 
