@@ -64,6 +64,7 @@ def costs(rows: list[Row]) -> dict[str, dict[str, float]]:
         seconds = np.array([row["generated_us"] for row in own]) * 1e-6
         relative = np.array(parts, dtype=float) / seconds[:, None]
         scale = np.linalg.norm(relative, axis=0)
+        scale[scale == 0] = np.inf  # what no case has costs nothing
         constants = nnls(relative / scale, np.ones(len(own)))[0] / scale
         names = type(parts[0])._fields
         found[target] = {n: float(f"{c:.2g}") for n, c in zip(names, constants, strict=True)}

@@ -239,6 +239,8 @@ def emit(program: Program) -> str:
     return f"{whole(program, printer)}\n\n{printer.nlp(program.routine('value'))}\n"
 
 
-_COST = Cost(call=15e-6, line=2e-6, flop=1 / 3e9)
+_COST = Cost(
+    call=2.2e-5, line=6.4e-7, row=9e-9, value=0, exponential=6e-9, function=6e-9, flop=5.6e-10
+)
 _SUMMARY = "CasADi, and the constrained problem for its solvers"
 TARGETS.add(Target("casadi", _SUMMARY, emit, package="casadi", extra="oracles", cost=_COST))

@@ -32,16 +32,25 @@ class Cost:
         For the call itself.
     line : float
         For each line of the routine.
+    row : float
+        For each row of an array that is assigned.
     value : float
-        For each value of an activation.
+        For each entry of an array that is assigned.
+    exponential : float
+        For each value of exp, log or a root.
+    function : float
+        For each value of another function: tanh, erf, sin.
     flop : float
         For each operation of a product.
     """
 
-    call: float = 5e-6
-    line: float = 1e-6
-    value: float = 14e-9
-    flop: float = 1 / 40e9
+    call: float = 0.0
+    line: float = 1.2e-6
+    row: float = 5e-9
+    value: float = 4.4e-10
+    exponential: float = 1.7e-9
+    function: float = 0.0
+    flop: float = 1.1e-11
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,6 @@ def emit(program: Program) -> str:
     return whole(program, TorchPrinter(program.problem))
 
 
-_COST = Cost(call=20e-6, line=3e-6)  # without a GPU
+_COST = Cost(line=3e-6, row=2.9e-9, value=1.6e-9, exponential=0, flop=1.9e-11)  # without a GPU
 _SUMMARY = "PyTorch, on a GPU if there is one"
 TARGETS.add(Target("torch", _SUMMARY, emit, package="torch", extra="torch", cost=_COST))

@@ -1,20 +1,38 @@
 """``target="auto"``: which target is expected to be fastest, and why.
 
-    t = call + line · (lines) + value · (function values) + flop · (operations of products)
+    t = call + line · (lines) + row · (rows assigned) + value · (entries assigned)
+        + exponential · (values of exp, log)
+        + function · (values of tanh, erf, ...) + flop · (operations of products)
 
 with the constants that a target declares (:class:`lagrangenet.emit.targets.Cost`). They were fitted
-to one machine; what decides are their ratios, which are far apart where the choice matters.
+to one machine (``python -m benchmarks auto --fit``); what decides are their ratios, which are far
+apart where the choice matters. The first call is left out: C and Numba compile for seconds before it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import lru_cache
+from math import prod
+from typing import Any, NamedTuple
+
+import sympy as sp
 
 from lagrangenet.emit import TARGETS, Target
 from lagrangenet.routines.ir import Program
+from lagrangenet.routines.passes.expand import PRIMITIVE, expanded
+from lagrangenet.routines.shapes import Shapes
+from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic import tensor as t
 
 AUTO = "auto"
+#: Functions that compilers have for whole vectors.
+EXPONENTIALS = frozenset({"exp", "log", "sqrt"})
+#: Others that take many operations; what is left takes one or two.
+FUNCTIONS = PRIMITIVE - EXPONENTIALS - {
+    "abs", "sign", "maximum", "minimum", "where", "zeros_like", "positive", ">", ">=", "<", "<=",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,26 +77,65 @@ class Amounts(NamedTuple):
 
     call: float
     line: float
+    row: float
     value: float
+    exponential: float
+    function: float
     flop: float
 
 
 def amounts(program: Program, samples: int, dtype: str) -> Amounts:
-    """Of float32 a vector holds twice as many, so that two count as one."""
-    problem = program.problem
+    """Counted in the assignments, activations and helpers written out.
+
+    Of float32 a vector holds twice as many numbers, so that two count as one.
+
+    Examples
+    --------
+    >>> from lagrangenet.problem import chain
+    >>> from lagrangenet.routines.lower import lower
+    >>> from lagrangenet.routines.passes.link import link
+    >>> from lagrangenet.symbolic.derivation import derive
+    >>> program = link(lower(derive(chain([8, 5, 1]))))
+    >>> amounts(program, 100, "float64")
+    Amounts(call=1, line=13, value=2452.0, exponential=0.0, function=500.0, flop=19000.0)
+    """
+    lines, *counts = _counts(program)
+    rows, *others = (float(count.subs(l.M, samples)) for count in counts)
+    return Amounts(1, lines, rows, *(n / 2 if dtype == "float32" else n for n in others))
+
+
+@lru_cache(maxsize=64)
+def _counts(program: Program) -> tuple[Any, ...]:
+    """Lines, rows and entries of what they assign, values of both kinds of functions, operations."""
     routines = {routine.name: routine for routine in program.routines}
-    lines = len(routines.get("value_and_grad", program.routines[0]).body)
-    each = samples / (2 if dtype == "float32" else 1)
-    return Amounts(1, lines, each * sum(problem.widths[1:]), each * 6 * problem.size)
+    lines = routines.get("value_and_grad", program.routines[0]).body
+    shapes = Shapes(program.problem)
+    rows, values, exponentials, functions, flops = [], [], [], [], []
+    for line in lines:
+        *before, last = shapes.of(line.target) or (1,)
+        rows.append(prod(before))
+        values.append(prod(before) * last)
+        for node in line.value.walk():
+            if isinstance(node, t.Call):
+                size = prod(shapes.of(node.args[0]))
+                exponentials.append(size * _calls(node, EXPONENTIALS))
+                functions.append(size * _calls(node, FUNCTIONS))
+            elif isinstance(node, t.MatMul):
+                flops.append(2 * prod(shapes.of(node.left)) * shapes.of(node.right)[-1])
+    return len(lines), *(sp.Add(*terms) for terms in (rows, values, exponentials, functions, flops))
+
+
+def _calls(call: t.Call, kind: Collection[str]) -> int:
+    """How many functions of a kind an entry of a result takes."""
+    own = t.Call(call.axes, call.fn, tuple(t.Ref(a.axes, "X") for a in call.args))
+    return sum(isinstance(n, t.Call) and n.fn.name in kind for n in expanded(own).walk())
 
 
 def _seconds(target: Target, program: Program, samples: int, dtype: str) -> float:
-    cost, found = target.cost, amounts(program, samples, dtype)
-    return (
-        cost.call * found.call
-        + cost.line * found.line
-        + cost.value * found.value
-        + cost.flop * found.flop
+    found = amounts(program, samples, dtype)
+    return sum(
+        amount * float(getattr(target.cost, name))
+        for name, amount in zip(found._fields, found, strict=True)
     )
 
 

@@ -23,5 +23,5 @@ def header(program: Program, dtype: str) -> str:
     return print_header(program, dtype)
 
 
-_COST = Cost(call=5e-8, line=2e-8, value=1.5e-9)
+_COST = Cost(line=2.7e-9, row=0, value=6.4e-12, exponential=2.7e-10, function=2.8e-10, flop=9.1e-12)
 TARGETS.add(Target("c", "standalone C11, compiled on this machine", emit, language="c", cost=_COST))
