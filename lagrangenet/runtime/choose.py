@@ -97,7 +97,7 @@ def amounts(program: Program, samples: int, dtype: str) -> Amounts:
     >>> from lagrangenet.symbolic.derivation import derive
     >>> program = link(lower(derive(chain([8, 5, 1]))))
     >>> amounts(program, 100, "float64")
-    Amounts(call=1, line=13, value=2452.0, exponential=0.0, function=500.0, flop=19000.0)
+    Amounts(call=1, line=13, row=809.0, value=2452.0, exponential=0.0, function=500.0, flop=19000.0)
     """
     lines, *counts = _counts(program)
     rows, *others = (float(count.subs(l.M, samples)) for count in counts)
