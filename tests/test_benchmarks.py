@@ -18,7 +18,7 @@ from benchmarks.floor import Products, gemms
 from benchmarks.peers import Peers
 from benchmarks.suite import Options
 from benchmarks.timing import Calls, Contender, WrongResult, check, measure
-from benchmarks.workloads import DTYPES, WORKLOADS, case, packed, unpacked
+from benchmarks.workloads import ACTIVATIONS, DTYPES, WORKLOADS, case, packed, unpacked
 
 ROOT = Path(__file__).parent.parent
 TINY = case(WORKLOADS["tiny"], "float64", "tanh")
