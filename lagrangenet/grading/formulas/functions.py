@@ -16,7 +16,6 @@ from lagrangenet.grading.formulas.indexed import (
     Sum,
     Sym,
     Tree,
-    changed,
 )
 from lagrangenet.grading.formulas.letters import Scripts
 from lagrangenet.grading.formulas.shapes import Axis, Value, component
@@ -90,9 +89,9 @@ class Calls(Arrays):
         layer, sample = LAST, ""
         for argument in mark.args or ():
             for name in argument.walk():
-                if not isinstance(name, Name) or not (meaning := self.words.meaning(name.name)):
+                if not isinstance(name, Name) or not self.role(name):
                     continue
-                if meaning.role in {"X", "Z"}:
+                if self.role(name) in {"X", "Z"}:
                     layer = self.scripts(name, "X").layer or LAST
                 for letter in (*self.scripts(name, "Y").letters, self.scripts(name, "Y").sample):
                     if letter and self.letters.kind(letter) == "sample":
@@ -124,10 +123,8 @@ class Calls(Arrays):
     def penalty(self, mark: Name) -> Value:
         """ω(W), ω′(W) of an array, or Ω(θ), the sum over all weights."""
         if mark.primes and mark.args and len(mark.args) == 1:
-            return replace(
-                (inside := self.value(mark.args[0])),
-                tree=Fun("omega", None, mark.primes, inside.tree),
-            )
+            at = self.value(mark.args[0])
+            return replace(at, tree=Fun("omega", None, mark.primes, at.tree))
         if not mark.args or self.is_theta(mark.args[0]):
             index, p, q = self.shapes.fresh(), self.shapes.fresh(), self.shapes.fresh()
             layer = Layer(index)
@@ -135,18 +132,14 @@ class Calls(Arrays):
             tree: Tree = Sum(p, component(layer), Sum(q, component(layer + -1), entry))
             return Value(Sum(index, Range("layer", None, Layer("", 1), LAST), tree))
         inside = self.value(mark.args[0])
-        tree = Fun("omega", None, mark.primes, inside.tree)
-        for axis in inside.axes:
-            tree = Sum(axis.index, axis.over, tree)
-        return Value(tree)
+        return replace(inside, tree=Fun("omega", None, mark.primes, inside.tree)).summed()
 
     def is_theta(self, mark: Mark) -> bool:
         """Whether an argument is all parameters."""
         if not isinstance(mark, Name):
             return False
-        meaning = self.words.meaning(mark.name)
-        bare = not mark.sups and not mark.subs
-        return meaning is not None and (meaning.role == "theta" or (meaning.role == "W" and bare))
+        role, bare = self.role(mark), not mark.sups and not mark.subs
+        return role == "theta" or (role == "W" and bare)
 
     def slope(self, mark: Slope) -> Value:
         """∂ℓ/∂x^N, ∂ℓ/∂z^k, ∂L/∂W^k, ∂x^N/∂z^N, ∂Ω/∂W^k."""
@@ -174,16 +167,14 @@ class Calls(Arrays):
         if role == "Z":
             name = "delta"
         value = self.sampled(by, "Delta", layer, found, component(layer))
-        tree = changed(
-            value.tree, lambda one: replace(one, name=name) if isinstance(one, Ref) else one
-        )
+        tree = value.tree.map(lambda one: replace(one, name=name) if isinstance(one, Ref) else one)
         return replace(value, tree=tree)
 
     def differentiated(self, mark: Slope) -> tuple[str, Name]:
         """What is differentiated, and by what."""
         if not isinstance(mark.by, Name):
             raise self.refuse(mark.at, "a derivative by a formula", "differentiate by a name")
-        of = self.role(mark.of) if isinstance(mark.of, Name) else ""
+        of = self.role(mark.of)
         of = {"output": "X", "sigma": "X", "omega": "Omega"}.get(of, of)
         if of not in {"ell", "objective", "lagrangian", "X", "Omega"}:
             raise self.refuse(mark.at, "a derivative of this", "write ∂ℓ/∂x^N, or ∂L/∂W^k")
@@ -200,7 +191,7 @@ class Calls(Arrays):
         def gradient(one: Tree) -> Tree:
             return Ref(name, one.layer, (*here, *one.at)) if isinstance(one, Ref) else one
 
-        return replace(value, tree=changed(value.tree, gradient))
+        return replace(value, tree=value.tree.map(gradient))
 
     def jacobian(self, by: Name, at: int) -> Value:
         """∂x^k/∂z^k."""
