@@ -26,7 +26,8 @@ from lagrangenet.verify.explicit import LARGEST, ExplicitLagrangian
 from lagrangenet.verify.instance import Instance, small_instance
 from lagrangenet.verify.scipy_solutions import Solution
 from lagrangenet.verify.solved import Solved, solve_by_all
-from lagrangenet.verify.textbook import ACTIVATION_RULES, Textbook, Theta
+from lagrangenet.verify.tables import ACTIVATION_RULES
+from lagrangenet.verify.textbook import Textbook, Theta
 
 Array = np.ndarray[Any, Any]
 #: The smallest distance to a kink at which differences are taken (DESIGN §6).

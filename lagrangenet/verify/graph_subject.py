@@ -13,7 +13,7 @@ from lagrangenet.graph import Graph
 from lagrangenet.verify import check
 from lagrangenet.verify.check import Array, Block, Comparison, Finding, Inapplicable
 from lagrangenet.verify.graph_oracle import GraphOracle, Point
-from lagrangenet.verify.textbook import ACTIVATION_RULES
+from lagrangenet.verify.tables import ACTIVATION_RULES
 
 Arrays = Mapping[str, Array]
 #: Samples at which the oracle, which loops over every index, is asked.

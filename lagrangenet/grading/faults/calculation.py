@@ -2,7 +2,7 @@
 
 A tree is compiled to a function once and evaluated at many layers and probes; only what depends on
 a changed equation is evaluated again. The functions σ, ℓ, ω are those of the oracle
-(:mod:`lagrangenet.verify.textbook`), the equations those of the derivation. It refuses nothing:
+(:mod:`lagrangenet.verify.tables`), the equations those of the derivation. It refuses nothing:
 shapes that do not fit are an outcome, as they are for the program that has the fault.
 """
 
@@ -27,13 +27,7 @@ from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.tensor import Node
 from lagrangenet.verify import unlisted
-from lagrangenet.verify.textbook import (
-    ACTIVATION_RULES,
-    LOSS_RULES,
-    REGULARIZER_RULES,
-    Rule,
-    rule,
-)
+from lagrangenet.verify.tables import ACTIVATION_RULES, LOSS_RULES, REGULARIZER_RULES, Rule, rule
 
 Array = NDArray[Any]
 #: An array by name and layer: ("X", 2).

@@ -20,13 +20,7 @@ from lagrangenet.grading.formulas.conventions import UNIT, Scale
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.worlds import World
 from lagrangenet.verify import unlisted
-from lagrangenet.verify.textbook import (
-    ACTIVATION_RULES,
-    LOSS_RULES,
-    REGULARIZER_RULES,
-    Rule,
-    rule,
-)
+from lagrangenet.verify.tables import ACTIVATION_RULES, LOSS_RULES, REGULARIZER_RULES, Rule, rule
 
 Array = NDArray[Any]
 
