@@ -16,8 +16,8 @@ from lagrangenet.verify.check import (
     Inconclusive,
     Point,
     Subject,
-    deviation,
 )
+from lagrangenet.verify.comparing import deviation
 from lagrangenet.verify.differences import flatten, kink_distance, unflatten
 from lagrangenet.verify.tables import ACTIVATION_RULES
 
