@@ -27,6 +27,10 @@ class Rule(NamedTuple):
     value: Callable[..., Array]
     slope: Callable[..., Array]
 
+    def of(self, order: int) -> Callable[..., Array]:
+        """The function itself, or its derivative."""
+        return self.slope if order else self.value
+
 
 def _decay(z: Array) -> Array:
     """exp(−|Re z|), with the sign of z kept so that it is analytic on either side."""

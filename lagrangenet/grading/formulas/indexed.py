@@ -123,7 +123,7 @@ class Sum(Tree):
     body: Tree
 
 
-ONE, MINUS = Num(Fraction(1)), Num(Fraction(-1))
+MINUS = Num(Fraction(-1))
 
 
 def negative(tree: Tree) -> Tree:

@@ -76,7 +76,7 @@ class Instance(World):
         number = (
             np.array([[at]]) if np.iscomplexobj(at) and np.imag(at) else np.array([[np.real(at)]])
         )
-        return (found.slope if order else found.value)(number)[0, 0]
+        return found.of(order)(number)[0, 0]
 
     def scalar(self, name: str) -> float:
         """A positive scalar; ρ is zero where there is no regularizer."""
@@ -255,7 +255,7 @@ def apply(one: Instance, name: str, layer: int, order: int, z: Array, axis: int 
     if name == "omega":
         found = one.rule(name, ())
         if found is not None:
-            return np.asarray((found.slope if order else found.value)(z))
+            return np.asarray(found.of(order)(z))
     if name in {"sigma", "omega"}:
         labels = (layer,) if name == "sigma" else ()
         values = [one.componentwise(name, labels, order, v) for v in z.ravel()]
@@ -285,6 +285,6 @@ def _along(
             [[one.coupled("sigma", (layer, p), (), list(row)) for p in span] for row in rows]
         ).real
     else:
-        value = (found.slope if order else found.value)(rows)
+        value = found.of(order)(rows)
     moved = np.asarray(value).reshape(turned.shape)
     return np.moveaxis(moved, -1, axis) if z.ndim else moved.reshape(())

@@ -55,12 +55,6 @@ class Verdict:
         """The mistake in one sentence."""
         return "; and ".join(mistake.message for mistake in self.mistakes) or self.message
 
-    @property
-    def label(self) -> str:
-        """The label of the equation."""
-        wrong = [one for one in self.judged if not one.right]
-        return next((one.label for one in (*wrong, *self.judged)), "")
-
     def __str__(self) -> str:
         words = [f"{self.part}: {self.verdict.replace('_', ' ')}"]
         if self.diagnosis:
