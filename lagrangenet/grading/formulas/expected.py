@@ -103,13 +103,8 @@ class Expected:
     @cached_property
     def wrong(self) -> list[tuple[Mutant, Normal]]:
         """What one mistake makes of it."""
-        return list(self._changed(self.node))
-
-    def _changed(self, node: Node) -> Iterator[tuple[Mutant, Normal]]:
-        for mutant in mutants(node, Place(self.label)):
-            form = self.form(mutant.node)
-            if form is not None and form != self.normal:
-                yield mutant, form
+        forms = ((m, self.form(m.node)) for m in mutants(self.node, Place(self.label)))
+        return [(m, form) for m, form in forms if form is not None and form != self.normal]
 
     def form(self, node: Node) -> Normal | None:
         """The normal form of a changed tree; None if it has none."""

@@ -93,13 +93,9 @@ class Calls(Arrays):
                     continue
                 if self.role(name) in {"X", "Z"}:
                     layer = self.scripts(name, "X").layer or LAST
-                for letter in (*self.scripts(name, "Y").letters, self.scripts(name, "Y").sample):
-                    if letter and self.letters.kind(letter) == "sample":
-                        sample = letter
+                sample = self.sample_of(self.scripts(name, "Y")) or sample
         own = self.scripts(mark, "Y")
-        for letter in (*own.letters, own.sample):
-            if letter and self.letters.kind(letter) == "sample":
-                sample = letter
+        sample = self.sample_of(own) or sample
         here = self.sample_index(sample)
         if mark.primes > 1:
             raise self.refuse(mark.at, "a second derivative of ℓ", "the first is needed")
@@ -107,6 +103,11 @@ class Calls(Arrays):
             return Value(Ref("ell", layer, (here,)))
         letters = [x for x in own.letters if self.letters.kind(x) == "component"]
         return self.slope_of_loss(layer, here, letters, mark.at, bool(sample))
+
+    def sample_of(self, found: Scripts) -> str:
+        """The letter of a sample among the scripts of a name; empty if there is none."""
+        letters = [x for x in (*found.letters, found.sample) if x]
+        return next((x for x in reversed(letters) if self.letters.kind(x) == "sample"), "")
 
     def slope_of_loss(
         self, layer: Layer, sample: str, letters: list[str], at: int, labelled: bool = False
@@ -157,15 +158,14 @@ class Calls(Arrays):
             raise self.refuse(by.at, f"a derivative by {by.name}", "write ∂ℓ/∂x^N or ∂ℓ/∂z^k")
         if of == "lagrangian" and self.reading.loss:
             self.shapes.note("L was read as the loss of one sample")
+        value = self.error(layer, role, found, by)
         if of == "objective" or (of == "lagrangian" and not self.reading.loss):
-            value = self.error("ell1" if layer == LAST else "Delta", layer, role, found, by)
             return replace(value, tree=Mul((value.tree, Pow(Sym("M"), -1))))
-        return self.error("ell1" if layer == LAST else "Delta", layer, role, found, by)
+        return value
 
-    def error(self, name: str, layer: Layer, role: str, found: Scripts, by: Name) -> Value:
+    def error(self, layer: Layer, role: str, found: Scripts, by: Name) -> Value:
         """∂ℓ/∂x^k or ∂ℓ/∂z^k, which are Δ^k and δ^k; at the output what ℓ gives."""
-        if role == "Z":
-            name = "delta"
+        name = "delta" if role == "Z" else "ell1" if layer == LAST else "Delta"
         value = self.sampled(by, "Delta", layer, found, component(layer))
         tree = value.tree.map(lambda one: replace(one, name=name) if isinstance(one, Ref) else one)
         return replace(value, tree=tree)

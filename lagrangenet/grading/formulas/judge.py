@@ -20,8 +20,6 @@ from lagrangenet.symbolic.notation import Notation
 
 #: The constraints' sign and scale that a student may choose.
 SCALES = tuple(Scale(sign, power) for power in (0, -1) for sign in (1, -1))
-
-
 _GRADIENTS = ("weights", "biases", "update")
 
 
@@ -71,7 +69,7 @@ def _vocabularies(task: Task, answer: Answer) -> Iterator[Vocabulary]:
 
 def _in_convention(task: Task, answer: Answer, words: Vocabulary) -> dict[str, Verdict]:
     """Verdicts in the convention of the student's Lagrangian, or in one that fits all parts."""
-    base = _setting(task, answer, words, task.convention)
+    base = _setting(task, answer, words)
     base = replace(base, inputs_first=_inputs_first(answer, base))
     verdicts: dict[str, Verdict] = {}
     given = "lagrangian" in answer.lines
@@ -156,14 +154,13 @@ def _followed(
     return result
 
 
-def _setting(task: Task, answer: Answer, words: Vocabulary, convention: Convention) -> Setting:
-    options = answer.options
-    chosen = convention
+def _setting(task: Task, answer: Answer, words: Vocabulary) -> Setting:
+    options, convention = answer.options, task.convention
     if "objective" in options:
-        chosen = replace(chosen, objective=options["objective"])
+        convention = replace(convention, objective=options["objective"])
     return Setting(
         task,
-        chosen,
+        convention,
         words,
         options.get("weights") == "inputs first",
         options.get("samples", ""),

@@ -35,12 +35,8 @@ TROUBLES: Mapping[str, tuple[str, str]] = {
     "circular": ("circular", "Write out what this is equal to."),
     "sum": ("limits of a sum", "What does each index run over?"),
 }
-
-
 #: At most so many pairs of mistakes are tried, and so many readings of a wrong line.
 PAIRS, READINGS = 1500, 4
-
-
 #: Numbers below this say nothing about a ratio.
 SMALL = 1e-6
 

@@ -23,8 +23,6 @@ from lagrangenet.verify import unlisted
 from lagrangenet.verify.tables import ACTIVATION_RULES, LOSS_RULES, REGULARIZER_RULES, Rule, rule
 
 Array = NDArray[Any]
-
-
 #: Widths and samples: square nowhere, depth 2 to 4, M = 1 among them.
 SIZES = (((2, 3, 4, 3), 6), ((3, 4, 2, 3, 2), 1), ((4, 2, 3), 7))
 
