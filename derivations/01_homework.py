@@ -37,8 +37,9 @@ from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import collapse
 from lagrangenet.symbolic.lagrangian import affine
 from lagrangenet.symbolic.printing import text
-from lagrangenet.symbolic.stationarity import abbreviate, tidy
+from lagrangenet.symbolic.stationarity import abbreviate
 from lagrangenet.symbolic.styles import KKT, STYLES
+from lagrangenet.symbolic.tidy import tidy
 
 style = replace(STYLES["latex"], names={**KKT, "Delta": ("Δ", r"\Delta")})
 

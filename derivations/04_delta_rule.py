@@ -37,8 +37,8 @@ from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import collapse
 from lagrangenet.symbolic.lagrangian import affine
 from lagrangenet.symbolic.printing import text
-from lagrangenet.symbolic.stationarity import tidy
 from lagrangenet.symbolic.styles import STYLES
+from lagrangenet.symbolic.tidy import tidy
 
 style = replace(STYLES["latex"], names={"delta": ("δ", r"\delta")})
 delta = sp.IndexedBase("delta", real=True)

@@ -26,8 +26,8 @@ from derivations.document import equation, table
 from lagrangenet import chain, derive, generate
 from lagrangenet.symbolic.collapse import collapse
 from lagrangenet.symbolic.printing import text
-from lagrangenet.symbolic.stationarity import tidy
 from lagrangenet.symbolic.styles import STYLES
+from lagrangenet.symbolic.tidy import tidy
 
 style = STYLES["latex"]
 

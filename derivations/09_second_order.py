@@ -27,8 +27,8 @@ import sympy as sp
 from derivations.document import equation, listing, show, table
 from lagrangenet import L2, chain, derive, generate
 from lagrangenet.symbolic import language as l
-from lagrangenet.symbolic.stationarity import tidy
 from lagrangenet.symbolic.tangent import tangent
+from lagrangenet.symbolic.tidy import tidy
 
 # %% [markdown]
 # ## The idea: differentiate the conditions once more, in a direction

@@ -9,16 +9,10 @@ from typing import Annotated
 import typer
 
 from lagrangenet.cli.application import STATUS, app
-from lagrangenet.cli.options import (
-    Activation,
-    Layers,
-    LossName,
-    Output,
-    ProblemFile,
-)
+from lagrangenet.cli.options import Network, grouped
 from lagrangenet.cli.output import put
 from lagrangenet.errors import ProblemError
-from lagrangenet.experiments.case import case_depth, case_problem
+from lagrangenet.experiments.case import case_depth
 from lagrangenet.graph import Graph
 from lagrangenet.report.steps import steps_text
 from lagrangenet.report.terminal import derivation_json, derivation_text
@@ -62,12 +56,10 @@ class Format(StrEnum):
 
 
 @app.command(epilog=STATUS)
+@grouped
 def derive(
-    problem: ProblemFile = None,
-    layers: Layers = None,
-    activation: Activation = None,
-    output: Output = None,
-    loss: LossName = None,
+    *,
+    network: Network,
     notation: Annotated[
         str,
         typer.Option(
@@ -112,9 +104,7 @@ def derive(
     Without a problem: the chain of symbolic depth N with componentwise activations. A notation
     also says which form, splitting and variable its source prefers; the options below decide.
     """
-    declared = None
-    if problem is not None or layers is not None:
-        declared = case_problem(problem, layers, activation, output, loss, None, None)
+    declared = network.declared() if network.named else None
     written = None if depth == "N" else case_depth(depth, declared)
     chosen = Notation.choose(notation).with_variable(variable)
     split = splitting or ("preactivation" if chosen.variable == "delta" else chosen.splitting)

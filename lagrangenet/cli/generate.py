@@ -8,31 +8,19 @@ from typing import Annotated
 import typer
 
 from lagrangenet.cli.application import STATUS, app
-from lagrangenet.cli.options import (
-    Activation,
-    Code,
-    Layers,
-    LossName,
-    Output,
-    ProblemFile,
-    Strength,
-)
+from lagrangenet.cli.options import Code, Network, Strength, grouped
 from lagrangenet.cli.output import file_name, put, write
 from lagrangenet.emit import TARGETS
-from lagrangenet.errors import ProblemError
-from lagrangenet.experiments.case import case_problem
 from lagrangenet.runtime import Routines
 from lagrangenet.runtime import generate as generate_routines
 from lagrangenet.symbolic.derivation import derive as derive_problem
 
 
 @app.command(epilog=STATUS)
+@grouped
 def generate(
-    problem: ProblemFile = None,
-    layers: Layers = None,
-    activation: Activation = None,
-    output: Output = None,
-    loss: LossName = None,
+    *,
+    network: Network,
     l2: Strength = None,
     order: Annotated[
         int, typer.Option(min=1, max=2, help="2: also products with second derivatives.")
@@ -54,9 +42,7 @@ def generate(
     target the routines of flat parameters: value, value_and_grad and, with --order 2, products with
     the Hessian; C is written with its header.
     """
-    if problem is None and layers is None:
-        raise ProblemError("say which network: --layers n0,n1,... or --problem FILE.toml")
-    declared = case_problem(problem, layers, activation, output, loss, l2, None)
+    declared = network.declared(l2)
     derivation = derive_problem(declared, order=order)
     made = generate_routines(derivation, dtype, code, threads)
     text, suffix, declarations = made.source, ".py", ""

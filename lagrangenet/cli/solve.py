@@ -6,6 +6,7 @@ import json as json_module
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -14,22 +15,10 @@ from rich.console import Console
 from rich.live import Live
 
 from lagrangenet.cli.application import app
-from lagrangenet.cli.options import (
-    Activation,
-    Code,
-    DataFile,
-    DatasetName,
-    Layers,
-    LossName,
-    Output,
-    ProblemFile,
-    Seed,
-    Strength,
-    Target,
-)
+from lagrangenet.cli.options import Code, Data, Network, Seed, Strength, grouped
 from lagrangenet.cli.output import console, file_name, write
 from lagrangenet.errors import DataError, LagrangenetError, ProblemError
-from lagrangenet.experiments.case import case_arrays, case_data, case_problem
+from lagrangenet.experiments.case import case_arrays
 from lagrangenet.graph import Graph
 from lagrangenet.optimize import METHODS, load, minimize, save
 from lagrangenet.problem import Problem
@@ -70,16 +59,12 @@ class _Case(NamedTuple):
 
 
 @app.command(epilog=STATUS)
+@grouped
 def solve(
-    problem: ProblemFile = None,
-    layers: Layers = None,
-    activation: Activation = None,
-    output: Output = None,
-    loss: LossName = None,
+    *,
+    network: Network,
     l2: Strength = None,
-    dataset: DatasetName = None,
-    data: DataFile = None,
-    target: Target = None,
+    data: Data,
     method: Method = "auto",
     compare: Compare = None,
     tol: Annotated[
@@ -122,10 +107,12 @@ def solve(
     exists. Features are standardized (not XOR's); a network without data gets random numbers. The
     result is certified by oracles that share no code with the solver.
     """
-    source = case_data(_dataset(problem, layers, dataset, data), data, target)
-    if problem is None and layers is None and l2 is None:
+    if not network.named and data.dataset is None and data.data is None:
+        data = replace(data, dataset="xor")
+    if not network.named and l2 is None:
         l2 = 1e-3
-    declared = case_problem(problem, layers, activation, output, loss, l2, source)
+    source = data.read()
+    declared = network.declared(l2, source)
     X, Y = _in_type(dtype, *case_arrays(declared, source, seed))
     routines = generate_routines(derive_problem(declared, order=2), dtype, code)
     limits = {"maxiter": max_iterations, "seconds": max_seconds}
@@ -160,13 +147,6 @@ def _in_type(dtype: str, X: Any, Y: Any) -> tuple[Any, Any]:
 
 def _single(array: Any) -> Any:
     return array.astype("float32") if array.dtype.kind == "f" else array
-
-
-def _dataset(*options: Any) -> str | None:
-    """The data set that is named; XOR where nothing else is said."""
-    *others, dataset, data = options
-    nothing = dataset is None and data is None and all(option is None for option in others)
-    return "xor" if nothing else dataset
 
 
 def _names(compare: str | None, method: str) -> list[str]:

@@ -8,21 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from lagrangenet.cli.application import STATUS, app
-from lagrangenet.cli.options import (
-    Activation,
-    Code,
-    DataFile,
-    DatasetName,
-    Layers,
-    LossName,
-    Output,
-    ProblemFile,
-    Seed,
-    Strength,
-    Target,
-)
+from lagrangenet.cli.options import Code, Data, Network, Seed, Strength, grouped
 from lagrangenet.cli.output import console, file_name, progress, write
-from lagrangenet.experiments.case import case_arrays, case_data, case_problem, example
+from lagrangenet.experiments.case import case_arrays, example
 from lagrangenet.graph import Graph
 from lagrangenet.problem import Problem
 from lagrangenet.report.plots import save_certificate_plot
@@ -34,16 +22,12 @@ from lagrangenet.verify import verify as verify_problem
 
 
 @app.command(epilog=STATUS)
+@grouped
 def verify(
-    problem: ProblemFile = None,
-    layers: Layers = None,
-    activation: Activation = None,
-    output: Output = None,
-    loss: LossName = None,
+    *,
+    network: Network,
     l2: Strength = None,
-    dataset: DatasetName = None,
-    data: DataFile = None,
-    target: Target = None,
+    data: Data,
     code: Code = "numpy",
     seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the certificate as JSON.")] = False,
@@ -61,14 +45,13 @@ def verify(
     Without options: XOR (2-3-1) and the digits data (64-16-10). Features are standardized (not
     XOR's). A network without data is checked on random numbers.
     """
-    options = (problem, layers, activation, output, loss, l2, dataset, data, target)
     cases: list[tuple[Problem | Graph, Any, Any]]
-    if any(option is not None for option in options):
-        source = case_data(dataset, data, target)
-        declared = case_problem(problem, layers, activation, output, loss, l2, source)
-        cases = [(declared, *case_arrays(declared, source, seed))]
-    else:
+    if (network, l2, data) == (Network(), None, Data()):
         cases = [example("xor", [2, 3, 1]), example("digits", [64, 16, 10])]
+    else:
+        source = data.read()
+        declared = network.declared(l2, source)
+        cases = [(declared, *case_arrays(declared, source, seed))]
     with progress() as report:
         parts = [
             verify_problem(p, X, Y, seed=seed, routines=_code_of(p, code), report=report)

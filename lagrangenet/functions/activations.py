@@ -11,7 +11,8 @@ from sympy.codegen.numpy_nodes import logaddexp
 
 from lagrangenet.errors import ProblemError
 from lagrangenet.functions import written
-from lagrangenet.functions.base import Activation, Catalogue, Top, Z, n, p, parameter, r, z
+from lagrangenet.functions.base import Activation, Top, Z, n, p, parameter, r, z
+from lagrangenet.functions.catalogue import Catalogue
 
 ACTIVATIONS: Catalogue[Activation] = Catalogue("activation", written.activation)
 

@@ -6,7 +6,8 @@ The expression may also hold ``t`` = Σ_r y_r x_r, the output of the labelled cl
 import sympy as sp
 
 from lagrangenet.functions import written
-from lagrangenet.functions.base import Catalogue, Loss, parameter, t, x, y
+from lagrangenet.functions.base import Loss, parameter, t, x, y
+from lagrangenet.functions.catalogue import Catalogue
 
 LOSSES: Catalogue[Loss] = Catalogue("loss", written.loss)
 

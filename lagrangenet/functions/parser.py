@@ -1,10 +1,10 @@
 """Expressions from text, without ever handing the text to SymPy.
 
-``sympify`` and its relatives execute what they read. Here Python's own grammar is the tokenizer and
-an allow-list is the interpreter: numbers, declared names, + − * / **, calls of offered functions,
-comparisons as their arguments, subscripts of declared arrays. Everything else is refused with its
-column and a remedy, before anything large is evaluated: length, nesting, digits and exponents are
-bounded.
+``sympify`` and its relatives execute what they read. Here Python's own grammar is the tokenizer
+(:mod:`.spelling`) and an allow-list is the interpreter: numbers, declared names, + − * / **, calls of
+offered functions, comparisons as their arguments, subscripts of declared arrays. Everything else is
+refused with its column and a remedy, before anything large is evaluated: length, nesting, digits and
+exponents are bounded.
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ import ast
 import inspect
 import keyword
 import re
-import unicodedata
-import warnings
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 import sympy as sp
 
@@ -32,9 +30,8 @@ from lagrangenet.functions.cases import (
     softplus,
     where,
 )
+from lagrangenet.functions.spelling import NESTING, Formula
 
-#: What a text may be at most.
-LENGTH, NESTING, NODES = 1000, 30, 300
 #: Digits of a literal, decimal exponent of a literal, exponent of a power, bits of an exact number.
 DIGITS, DECADES, EXPONENT, BITS = 30, 99, 64, 512
 #: A constant larger than this is a slip, and nested ones would take forever.
@@ -42,15 +39,6 @@ LARGEST = 1e100
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,30}")
 _LITERAL = re.compile(r"(?:(\d+)\.?(\d*)|\.(\d+))(?:[eE]([+-]?\d+))?")
-_SPELLING = re.compile(r"[A-Za-z0-9_.+\-*/(),<>=\[\] ]")
-_REMEDIES = {
-    "^": "write ** for a power",
-    "·": "write * for a product",
-    "−": "write an ASCII minus, -",
-    "²": "write **2",
-    "\n": "write the expression on one line",
-    "\t": "write a blank",
-}
 _RELATIONS: dict[type[ast.cmpop], Any] = {
     ast.Lt: sp.StrictLessThan,
     ast.LtE: sp.LessThan,
@@ -124,7 +112,7 @@ def parse(
     return _Parser(text, names, functions, arrays).expression()
 
 
-class _Parser:
+class _Parser(Formula):
     def __init__(
         self,
         text: str,
@@ -132,53 +120,11 @@ class _Parser:
         functions: Mapping[str, Function],
         arrays: Mapping[str, sp.IndexedBase],
     ) -> None:
-        if not isinstance(text, str):
-            raise ProblemError(f"an expression is text, not {type(text).__name__}")
-        self.text = text
+        super().__init__(text)
         self.names, self.functions, self.arrays = names, functions, arrays
-        self.left = 0
 
     def expression(self) -> sp.Expr:
-        self.check_spelling()
-        tree = self.tree()
-        return self.value(tree, 0)
-
-    # -- before Python's grammar sees it ---------------------------------------------------------
-
-    def check_spelling(self) -> None:
-        if not self.text.strip():
-            self.refuse(0, "the expression is empty", "write one, such as z/(1 + exp(-z))")
-        if len(self.text) > LENGTH:
-            self.refuse(LENGTH, f"{len(self.text)} characters", f"write at most {LENGTH}")
-        depth = 0
-        for column, character in enumerate(self.text):
-            if not _SPELLING.fullmatch(character):
-                shown = repr(character)
-                if not character.isascii():
-                    shown += f" ({unicodedata.name(character, 'no name')})"
-                remedy = _REMEDIES.get(
-                    character, "use ASCII letters, digits and + - * / ( ) [ ] , . < > ="
-                )
-                self.refuse(column, f"the character {shown} cannot stand in a formula", remedy)
-            depth += (character in "([") - (character in ")]")
-            if depth > NESTING:
-                self.refuse(column, f"more than {NESTING} nested brackets", "simplify it")
-
-    def tree(self) -> ast.expr:
-        self.left = len(self.text) - len(self.text.lstrip())
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                tree = ast.parse(self.text.strip(), mode="eval").body
-            count = sum(1 for _ in ast.walk(tree))
-        except SyntaxError as error:
-            column = self.left + max((error.offset or 1) - 1, 0)
-            self.refuse(min(column, len(self.text)), "this is no formula", f"{error.msg}")
-        except (ValueError, MemoryError, RecursionError, Warning) as error:
-            self.refuse(0, "this cannot be read", str(error) or "simplify it")
-        if count > 4 * NODES:
-            self.refuse(0, "too many operations", f"write at most {NODES}")
-        return tree
+        return self.value(self.tree(), 0)
 
     # -- values ----------------------------------------------------------------------------------
 
@@ -334,7 +280,7 @@ class _Parser:
         except (TypeError, ValueError, IndexError) as error:
             self.refuse_at(node, f"{node.value.id} cannot be subscripted so", str(error))
 
-    # -- refusals --------------------------------------------------------------------------------
+    # -- bounds ----------------------------------------------------------------------------------
 
     def checked(self, node: ast.expr, found: sp.Expr) -> sp.Expr:
         """The value, if it is real and of bounded size."""
@@ -367,19 +313,6 @@ class _Parser:
             self.refuse_at(node, "this has no real value", "stay within the function's domain")
         value = self.bounded(node, found)
         return sp.Float(value) if value else sp.S.Zero
-
-    def source(self, node: ast.expr) -> str:
-        return self.text.strip()[node.col_offset : node.end_col_offset]
-
-    def refuse_at(self, node: ast.expr, cause: str, remedy: str) -> NoReturn:
-        self.refuse(self.left + node.col_offset, cause, remedy)
-
-    def refuse(self, column: int, cause: str, remedy: str) -> NoReturn:
-        """Say where, why and what to do; the caret stands under the place."""
-        start = max(0, column - 40)
-        shown = "".join(c if c.isprintable() else "?" for c in self.text[start : start + 80])
-        caret = " " * (column - start) + "^"
-        raise ProblemError(f"column {column + 1}: {cause}; {remedy}\n    {shown}\n    {caret}")
 
 
 _UNDEFINED = frozenset({sp.nan, sp.zoo, sp.oo, -sp.oo, sp.I})

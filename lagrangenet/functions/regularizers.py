@@ -6,7 +6,8 @@ With the option ``biases`` the sum runs over the biases too.
 import sympy as sp
 
 from lagrangenet.functions import written
-from lagrangenet.functions.base import Catalogue, Regularizer, parameter, w
+from lagrangenet.functions.base import Regularizer, parameter, w
+from lagrangenet.functions.catalogue import Catalogue
 
 REGULARIZERS: Catalogue[Regularizer] = Catalogue("regularizer", written.regularizer)
 

@@ -19,7 +19,8 @@ from lagrangenet.grading.answers import Answers, Probe
 from lagrangenet.grading.blocks import Key, answered, keys
 from lagrangenet.grading.probes import AGAIN, COST, KINK, LARGE, SATURATED
 from lagrangenet.signs import from_delta
-from lagrangenet.verify.textbook import Rule, Textbook
+from lagrangenet.verify.tables import Rule
+from lagrangenet.verify.textbook import Textbook
 
 Array = NDArray[Any]
 Truth = Mapping[Key, Any]

@@ -210,8 +210,7 @@ class Case:
             many = len(layers) > 1
             head = f"{fault.scope.name}, {head}" if many else f"layer {layers[0]}, {head}"
         one = layers[0] if len(layers) == 1 else None
-        parts = [fault.equation] + ([fault.twin] if fault.twin else [])
-        target = " and ".join(_target(equation.label, one) for equation in parts)
+        target = " and ".join(_target(equation.label, one) for equation in fault.equations)
         return f"{head} {target}: {fault.said(problem)}"
 
     def _evidence(self, wanted: frozenset[Key], layer: int | None) -> tuple[str, str, str]:
@@ -307,13 +306,11 @@ class Case:
 
 def shown(fault: Hypothesis) -> str:
     """The label of a wrong equation as it is printed."""
-    parts = [fault.equation] + ([fault.twin] if fault.twin else [])
-    return ", ".join(dict.fromkeys(SHOWN.get(e.label, e.label) for e in parts))
+    return ", ".join(dict.fromkeys(SHOWN.get(e.label, e.label) for e in fault.equations))
 
 
 def _stage(fault: Hypothesis) -> str:
-    parts = [fault.equation] + ([fault.twin] if fault.twin else [])
-    return " and ".join(dict.fromkeys(STAGES[equation.label] for equation in parts))
+    return " and ".join(dict.fromkeys(STAGES[equation.label] for equation in fault.equations))
 
 
 def _target(label: str, layer: int | None) -> str:

@@ -117,6 +117,12 @@ class Graph(Terms):
                 f"the output {self.output!r} has one number for each sample; the loss needs an axis "
                 "of components, which may have length 1"
             )
+        for axis, (first, _) in enumerate(self.shapes[self.output], 1):
+            if first != 1:
+                raise ProblemError(
+                    f"axis {axis} of the output {self.output!r} counts from {first}, and labels from "
+                    "1; let its layer end with a state that counts from 1, y[i,t,p] = h[i,t,p]"
+                )
         if unmet := self.loss_entry.unmet(self.output_activation):
             raise ProblemError(
                 f"loss {self.loss.name!r} needs outputs that are {unmet[0]}; give the constraint of "

@@ -171,9 +171,18 @@ class Sizes:
                 f"constraint {constraint.state!r}: {constraint.layer} needs {local} with "
                 f"{len(pattern)} axes, {name!r} has {rank} (samples included)"
             )
-        for axis, (_, wanted) in enumerate(pattern):
-            low, high = self.shapes[name][axis]  # in the names that the last axis left
-            size = high - low + 1
+        for axis, (first, wanted) in enumerate(pattern):
+            low, size = self.shapes[name][axis]  # in the names that the last axis left
+            if low != first:
+                remedy = (
+                    f"declare it as {wanted} in the shapes of {constraint.layer}"
+                    if low == 1
+                    else f"let {name!r} hand on a state that counts from 1, y[i,t,p] = h[i,t,p]"
+                )
+                raise ProblemError(
+                    f"constraint {constraint.state!r}: axis {axis + 1} of {name!r} counts from "
+                    f"{low}, {constraint.layer} reads it from {first}; {remedy}"
+                )
             expected = (
                 bound.setdefault(wanted, size) if wanted.is_Symbol else wanted.xreplace(bound)
             )

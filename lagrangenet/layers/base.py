@@ -52,7 +52,8 @@ class Layer:
         callable receives the options and returns the lines.
     shapes : str
         Every array with its sizes: ``"x[M,n] W[m,n] b[m] y[M,m]"``; ``0..T`` is an axis that counts
-        from 0; ``...``, here and in the equations, are as many axes as the first input has there.
+        from 0, where its entry is 0; ``...``, here and in the equations, are as many axes as the
+        first input has there.
     parameters : str
         Which arrays are parameters, in the order in which they are stored; all others that no
         equation determines are inputs, in the order of ``shapes``.

@@ -1,5 +1,6 @@
 """Pictures: a certificate's figures beside their tolerances, and how solutions converged.
 
+Each is a figure of matplotlib and a function that saves it, all under the terms of :func:`save_plot`.
 Needs matplotlib (the extra ``plot``); imported only when a picture is asked for.
 """
 
@@ -20,23 +21,48 @@ FLOOR = 1e-17
 _COLORS = {"agree": "#2a7f3f", "disagree": "#c0392b", "inconclusive": "#d68910"}
 
 
-def save_certificate_plot(certificate: Certificate, path: Path) -> None:
-    """Draw every measured figure and its tolerance, one panel per problem, and save it.
+def save_plot(figure: Any, path: Path) -> None:
+    """Save a figure.
 
     Parameters
     ----------
-    certificate : Certificate
+    figure : matplotlib.figure.Figure
     path : path
-        Its ending chooses the format: ``.png``, ``.svg`` or ``.pdf``.
+        Its ending chooses the format: ``.png``, ``.svg`` or ``.pdf``; folders are made.
 
     Raises
     ------
-    MissingExtra
-        Without matplotlib.
     DataError
         If the file cannot be written.
     """
-    _save(certificate_figure(certificate), path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot write the plot {str(path)!r}: {error}") from None
+
+
+def _figure(size: tuple[float, float]) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtra("matplotlib", "plot", "a plot") from None
+    return Figure(figsize=size, layout="constrained")
+
+
+def _bare(ax: Any) -> None:
+    """Small numbers, and no frame above and to the right."""
+    ax.tick_params(axis="both", labelsize=8)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+
+
+# -- a certificate ---------------------------------------------------------------------------------
+
+
+def save_certificate_plot(certificate: Certificate, path: Path) -> None:
+    """Draw every measured figure and its tolerance, one panel per problem, and save it."""
+    save_plot(certificate_figure(certificate), path)
 
 
 def certificate_figure(certificate: Certificate) -> Any:
@@ -66,29 +92,26 @@ def _panel(ax: Any, checks: list[CheckResult]) -> None:
     ax.set_xscale("log")
     ax.set_xlim(FLOOR, 10.0)
     ax.set_xlabel("measured (●) and tolerance (|); at the left edge: exact", fontsize=8)
-    ax.tick_params(axis="both", labelsize=8)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
+    _bare(ax)
+
+
+# -- solutions -------------------------------------------------------------------------------------
+
+_MEASURES = ("optimality", "constr_violation")
+_TITLES = (
+    "|J − J*|, J* the lowest that was reached",
+    "stationarity, max |∂L/∂x|, |∂L/∂θ|",
+    "violation, max |∂L/∂λ|",
+    "multipliers, rms of M λ",
+)
 
 
 def save_convergence_plot(results: Sequence[Any], path: Path) -> None:
-    """Draw how solutions converged, and how large their multipliers are by layer, and save it.
+    """Draw how solutions of one problem converged, with their multipliers by layer, and save it.
 
-    Parameters
-    ----------
-    results : sequence of scipy.optimize.OptimizeResult
-        Of one problem, from :func:`lagrangenet.minimize`.
-    path : path
-        Its ending chooses the format: ``.png``, ``.svg`` or ``.pdf``.
-
-    Raises
-    ------
-    MissingExtra
-        Without matplotlib.
-    DataError
-        If the file cannot be written, or there is no iteration to draw.
+    Results are those of :func:`lagrangenet.minimize`; a DataError says that none has an iteration.
     """
-    _save(convergence_figure(results), path)
+    save_plot(convergence_figure(results), path)
 
 
 def convergence_figure(results: Sequence[Any]) -> Any:
@@ -123,21 +146,9 @@ def convergence_figure(results: Sequence[Any]) -> Any:
 def save_norms_plot(norms: Mapping[str, MultiplierNorms], path: Path) -> None:
     """Draw the size of the multipliers by layer, one line for each network, and save it.
 
-    Parameters
-    ----------
-    norms : mapping
-        Name of a network → what :func:`lagrangenet.optimize.norms.multiplier_norms` gives for it.
-    path : path
-        Its ending chooses the format: ``.png``, ``.svg`` or ``.pdf``.
-
-    Raises
-    ------
-    MissingExtra
-        Without matplotlib.
-    DataError
-        If the file cannot be written.
+    The networks have names and the :func:`lagrangenet.optimize.norms.multiplier_norms` of a point.
     """
-    _save(norms_figure(norms), path)
+    save_plot(norms_figure(norms), path)
 
 
 def norms_figure(norms: Mapping[str, MultiplierNorms]) -> Any:
@@ -151,15 +162,6 @@ def norms_figure(norms: Mapping[str, MultiplierNorms]) -> Any:
     _logarithmic(ax, _TITLES[3])
     ax.legend(fontsize=8, frameon=False)
     return figure
-
-
-_MEASURES = ("optimality", "constr_violation")
-_TITLES = (
-    "|J − J*|, J* the lowest that was reached",
-    "stationarity, max |∂L/∂x|, |∂L/∂θ|",
-    "violation, max |∂L/∂λ|",
-    "multipliers, rms of M λ",
-)
 
 
 def _listed(arrays: Any) -> Any:
@@ -176,24 +178,6 @@ def _logarithmic(ax: Any, title: str) -> None:
     ax.set_yscale("log")
     ax.set_title(title, fontsize=9)
     ax.set_xlabel("layer or state" if title == _TITLES[3] else "iteration", fontsize=8)
-    ax.tick_params(axis="both", labelsize=8)
     if not any(np.isfinite(line.get_ydata()).any() for line in ax.lines):
         ax.text(0.5, 0.5, "zero throughout", transform=ax.transAxes, ha="center", fontsize=8)
-    for side in ("top", "right"):
-        ax.spines[side].set_visible(False)
-
-
-def _figure(size: tuple[float, float]) -> Any:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", "plot", "a plot") from None
-    return Figure(figsize=size, layout="constrained")
-
-
-def _save(figure: Any, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot write the plot {str(path)!r}: {error}") from None
+    _bare(ax)

@@ -23,10 +23,11 @@ from lagrangenet.symbolic.contraction import contract
 from lagrangenet.symbolic.derivation import Derivation
 from lagrangenet.symbolic.printing import text
 from lagrangenet.symbolic.stable import evaluable
-from lagrangenet.symbolic.stationarity import Condition, tidy
+from lagrangenet.symbolic.stationarity import Condition
 from lagrangenet.symbolic.styles import BRIEF
 from lagrangenet.symbolic.tangent import tangent, without
 from lagrangenet.symbolic.tensor import Fn, Node, instantiate
+from lagrangenet.symbolic.tidy import tidy
 
 #: The array that holds ∂L/∂v, or ∂L̇/∂v, by the label of the condition.
 RESIDUAL_NAMES = {

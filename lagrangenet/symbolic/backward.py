@@ -15,7 +15,8 @@ import sympy as sp
 
 from lagrangenet.errors import DerivationError
 from lagrangenet.symbolic import language as l
-from lagrangenet.symbolic.stationarity import Condition, tidy, with_dummies
+from lagrangenet.symbolic.stationarity import Condition
+from lagrangenet.symbolic.tidy import tidy, with_dummies
 
 _DELTA_DOT, _ERROR_DOT = (sp.IndexedBase(f"{name}_dot", real=True) for name in ("Delta", "delta"))
 

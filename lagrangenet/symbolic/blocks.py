@@ -17,9 +17,10 @@ from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import collapse, differentiate
 from lagrangenet.symbolic.lagrangian import affine
 from lagrangenet.symbolic.printing import text
-from lagrangenet.symbolic.stationarity import Condition, stationarity, tidy, with_dummies
+from lagrangenet.symbolic.stationarity import Condition, stationarity
 from lagrangenet.symbolic.styles import Text, named_style
 from lagrangenet.symbolic.tangent import TangentLagrangian, tangent
+from lagrangenet.symbolic.tidy import tidy, with_dummies
 
 #: Sample and components of the variable that is differentiated by second.
 j, r, s = sp.symbols("j r s", integer=True, positive=True)

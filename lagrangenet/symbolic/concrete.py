@@ -26,8 +26,8 @@ from lagrangenet.symbolic.curvature import curvature, s
 from lagrangenet.symbolic.derivatives import jacobian, penalty, slope
 from lagrangenet.symbolic.losses import loss_at
 from lagrangenet.symbolic.stable import evaluable, settled, softplus, stably
-from lagrangenet.symbolic.stationarity import tidy
 from lagrangenet.symbolic.tangent import tangent
+from lagrangenet.symbolic.tidy import tidy
 
 
 def concrete(

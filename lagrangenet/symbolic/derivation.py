@@ -24,10 +24,11 @@ from lagrangenet.symbolic.equations import equation, placed, step
 from lagrangenet.symbolic.graphs.derivation import GraphDerivation
 from lagrangenet.symbolic.lagrangian import Lagrangian, Splitting, affine
 from lagrangenet.symbolic.printing import text
-from lagrangenet.symbolic.stationarity import Condition, stationarity, tidy
+from lagrangenet.symbolic.stationarity import Condition, stationarity
 from lagrangenet.symbolic.steps import Step, steps
 from lagrangenet.symbolic.styles import Text, named_style
 from lagrangenet.symbolic.tangent import TangentLagrangian, tangent
+from lagrangenet.symbolic.tidy import tidy
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,9 @@ from lagrangenet.symbolic.display import Equation
 from lagrangenet.symbolic.lagrangian import Lagrangian
 from lagrangenet.symbolic.limited import LimitedLagrangian
 from lagrangenet.symbolic.printing import terms, text
-from lagrangenet.symbolic.stationarity import (
-    CONDITIONS,
-    Condition,
-    Row,
-    abbreviate,
-    stages,
-    tidy,
-)
+from lagrangenet.symbolic.stationarity import CONDITIONS, Condition, Row, abbreviate, stages
 from lagrangenet.symbolic.styles import Text, named_style
+from lagrangenet.symbolic.tidy import tidy
 
 
 @dataclass(frozen=True)

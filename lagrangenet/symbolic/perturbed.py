@@ -16,7 +16,7 @@ import sympy as sp
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.collapse import differentiate
 from lagrangenet.symbolic.lagrangian import Lagrangian
-from lagrangenet.symbolic.stationarity import tidy
+from lagrangenet.symbolic.tidy import tidy
 
 _k, _i, _p = sp.symbols("k' i' p'", integer=True, positive=True)
 epsilon = sp.Symbol("kkt_epsilon", real=True)

@@ -31,10 +31,10 @@ from lagrangenet.symbolic.stationarity import (
     stages,
     stationarity,
     summands,
-    tidy,
 )
 from lagrangenet.symbolic.styles import Text, named_style
 from lagrangenet.symbolic.tangent import TangentLagrangian
+from lagrangenet.symbolic.tidy import tidy
 from lagrangenet.symbolic.worlds import World, worlds
 
 #: Largest relative error of a step; below 1 in absolute value: absolute error.

@@ -113,8 +113,3 @@ def without(node: t.Node, names: frozenset[str]) -> t.Node:
         return _NOTHING if isinstance(one, linear) and any(map(zero, factors)) else one
 
     return node.map(change)
-
-
-def input_tangent_dropped(node: t.Node) -> t.Node:
-    """A tree at a concrete layer without ẋ^0."""
-    return without(node, frozenset())

@@ -6,51 +6,22 @@ as code (rows are samples). Its nodes are frozen; an axis is the SymPy index tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
 
+from lagrangenet.symbolic.branches import Branching
+
 Axes = tuple[sp.Symbol, ...]
 
 
 @dataclass(frozen=True)
-class Node:
+class Node(Branching["Node"]):
     """An array-valued expression; ``axes`` are its running indices in storage order."""
 
     axes: Axes
-
-    @property
-    def children(self) -> tuple[Node, ...]:
-        """The operands."""
-        found: list[Node] = []
-        for value in vars(self).values():
-            if isinstance(value, Node):
-                found.append(value)
-            elif isinstance(value, tuple):
-                found += [v for v in value if isinstance(v, Node)]
-        return tuple(found)
-
-    def walk(self) -> list[Node]:
-        """The node and all below it."""
-        return [self, *(below for child in self.children for below in child.walk())]
-
-    def map(self, change: Callable[[Node], Node]) -> Node:
-        """Rebuild the tree bottom-up, every node passed through ``change``."""
-        new: dict[str, Any] = {}
-        for name, value in vars(self).items():
-            if isinstance(value, Node):
-                changed: Any = value.map(change)
-            elif isinstance(value, tuple) and value and isinstance(value[0], Node):
-                changed = tuple(v.map(change) for v in value)
-                if all(a is b for a, b in zip(changed, value, strict=True)):
-                    continue
-            else:
-                continue
-            if changed is not value:
-                new[name] = changed
-        return change(replace(self, **new) if new else self)
 
 
 @dataclass(frozen=True)

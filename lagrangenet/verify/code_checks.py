@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from lagrangenet.problem import Problem
 from lagrangenet.runtime import Layers
-from lagrangenet.verify.check import (
-    Array,
+from lagrangenet.verify.check import Array, Check, Finding, Point, Subject
+from lagrangenet.verify.comparing import (
     Block,
-    Check,
-    Finding,
-    Point,
-    Subject,
     deviation,
+    different,
     gradient_blocks,
+    largest,
+    leaves,
     per_layer,
     worst,
 )
 from lagrangenet.verify.differences import flatten, unflatten
 from lagrangenet.verify.textbook import Textbook, Theta
-
-
-def _largest(findings: list[Finding]) -> Finding:
-    return max(findings, key=lambda f: np.inf if np.isnan(f.figure) else f.figure)
 
 
 class Forward(Check):
@@ -39,7 +32,7 @@ class Forward(Check):
 
     def measure(self, subject: Subject) -> Finding:
         """Compare z^k and x^k at every point."""
-        return _largest([self._at(subject, point) for point in subject.points])
+        return largest([self._at(subject, point) for point in subject.points])
 
     def _at(self, subject: Subject, point: Point) -> Finding:
         found = subject.routines.forward(point.theta, point.X)
@@ -59,7 +52,7 @@ class Loss(Check):
 
     def measure(self, subject: Subject) -> Finding:
         """Compare J at every point."""
-        return _largest([
+        return largest([
             worst([Block("J", subject.routines.loss(p.theta, p.X, p.Y),
                          np.asarray(subject.textbook.loss(p.theta, p.X, p.Y)))], len(p.X))
             for p in subject.points
@@ -75,7 +68,7 @@ class Backward(Check):
 
     def measure(self, subject: Subject) -> Finding:
         """Compare λ^k at every point."""
-        return _largest([self._at(subject, point) for point in subject.points])
+        return largest([self._at(subject, point) for point in subject.points])
 
     def _at(self, subject: Subject, point: Point) -> Finding:
         states = subject.routines.forward(point.theta, point.X)
@@ -101,7 +94,7 @@ class Gradient(Check):
             found = subject.routines.gradient(point.theta, point.X, point.Y)
             expected = subject.textbook.gradient(point.theta, point.X, point.Y)
             findings.append(worst(gradient_blocks(found, expected), len(point.X)))
-        return _largest(findings)
+        return largest(findings)
 
 
 class ValueAndGradient(Check):
@@ -151,7 +144,7 @@ class FeasibleResiduals(Check):
 
     def measure(self, subject: Subject) -> Finding:
         """Evaluate ∇L of the activation splitting with the generated code."""
-        return _largest([f for point in subject.points for f in self._at(subject, point)])
+        return largest([f for point in subject.points for f in self._at(subject, point)])
 
     @staticmethod
     def _at(subject: Subject, point: Point) -> Iterator[Finding]:
@@ -182,7 +175,7 @@ class ParameterResiduals(Check):
             *_, found = _passed(subject, point)
             expected = subject.textbook.gradient(point.theta, point.X, point.Y)
             findings.append(worst(gradient_blocks(found, expected, 2), len(point.X)))
-        return _largest(findings)
+        return largest(findings)
 
 
 def _passed(subject: Subject, point: Point) -> tuple[Layers, Layers, Layers]:
@@ -221,7 +214,7 @@ class ExplicitResiduals(Check):
                 *per_layer("S3", "∂L/∂x", found, by_x, 1),
                 *gradient_blocks(found, unflatten(blocks["theta"], theta), 2),
             ], len(X)))  # fmt: skip
-        worst_one = _largest(findings)
+        worst_one = largest(findings)
         return Finding(worst_one.figure, worst_one.where, f"{worst_one.seen} {note}".strip())
 
 
@@ -243,7 +236,7 @@ class Saturated(Check):
             multipliers = routines.backward(theta, states, Y)
             blocks = routines.residuals(theta, X, Y, states, multipliers)
         everything = (states, multipliers, blocks, found, value)
-        if not all(np.isfinite(leaf).all() for leaf in _leaves(everything)):
+        if not all(np.isfinite(leaf).all() for leaf in leaves(everything)):
             return Finding(np.inf, "", "a value is not finite")
         expected = subject.textbook.gradient(theta, X, Y)
         findings = [worst([Block("J", value, np.asarray(subject.textbook.loss(theta, X, Y)))])]
@@ -251,7 +244,7 @@ class Saturated(Check):
         for block, scale in zip(gradient_blocks(found, expected), scales * 2, strict=True):
             figure, seen = deviation(block.found, block.expected, scale)
             findings.append(Finding(figure, block.where, seen))
-        return _largest(findings)
+        return largest(findings)
 
     @staticmethod
     def _scales(subject: Subject, theta: Theta, X: Array, Y: Array) -> list[float]:
@@ -294,13 +287,10 @@ class Purity(Check):
     def measure(self, subject: Subject) -> Finding:
         """Call every routine twice and compare everything."""
         point = subject.points[0]
-        before = copy.deepcopy((point.theta, point.X, point.Y))
+        arguments = (point.theta, point.X, point.Y)
+        before = leaves(arguments)
         first, second = (self._everything(subject, point) for _ in range(2))
-        changed = sum(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-        after = (point.theta, point.X, point.Y)
-        changed += sum(
-            not np.array_equal(a, b) for a, b in zip(_leaves(before), _leaves(after), strict=True)
-        )
+        changed = different(first, second) + different(before, leaves(arguments))
         return Finding(changed, "", "a call modified its arguments or depends on earlier calls")
 
     @staticmethod
@@ -308,10 +298,4 @@ class Purity(Check):
         routines = subject.routines
         value, gradient = routines.value_and_grad(point.theta, point.X, point.Y)
         moved = routines.update(point.theta, gradient, 0.1)
-        return _leaves((*_passed(subject, point), value, gradient, moved))
-
-
-def _leaves(tree: Any) -> list[Array]:
-    if isinstance(tree, tuple):
-        return [leaf for part in tree for leaf in _leaves(part)]
-    return [np.array(tree)]
+        return leaves((*_passed(subject, point), value, gradient, moved))

@@ -12,14 +12,8 @@ import numpy as np
 
 from lagrangenet.problem import Problem
 from lagrangenet.verify.differences import flatten, unflatten
-from lagrangenet.verify.textbook import (
-    ACTIVATION_RULES,
-    LOSS_RULES,
-    REGULARIZER_RULES,
-    Array,
-    Textbook,
-    Theta,
-)
+from lagrangenet.verify.tables import ACTIVATION_RULES, LOSS_RULES, REGULARIZER_RULES, Array
+from lagrangenet.verify.textbook import Textbook, Theta
 
 #: No cancellation occurs, so the step may be tiny.
 STEP = 1e-30

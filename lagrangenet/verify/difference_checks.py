@@ -16,10 +16,10 @@ from lagrangenet.verify.check import (
     Inconclusive,
     Point,
     Subject,
-    deviation,
 )
+from lagrangenet.verify.comparing import deviation
 from lagrangenet.verify.differences import flatten, kink_distance, unflatten
-from lagrangenet.verify.textbook import ACTIVATION_RULES
+from lagrangenet.verify.tables import ACTIVATION_RULES
 
 #: Parameters that are differentiated one by one: all, or a sample of a large or deep network.
 MOST, LEAST = 1500, 64

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from lagrangenet.functions.terms import Terms
 from lagrangenet.problem import Problem
 from lagrangenet.verify import written_out
-from lagrangenet.verify.textbook import Array, Textbook, Theta
+from lagrangenet.verify.tables import Array
+from lagrangenet.verify.textbook import Textbook, Theta
 
 Function = Callable[[Theta], Any]
 Floats = NDArray[np.float64]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from lagrangenet.verify.check import Array, Block, Finding, Inapplicable, deviation
+from lagrangenet.verify.check import Array, Finding, Inapplicable
+from lagrangenet.verify.comparing import Block, deviation, different, largest, leaves
 from lagrangenet.verify.graph_oracle import Point
 from lagrangenet.verify.graph_subject import (
     NO_SECOND,
@@ -14,7 +15,6 @@ from lagrangenet.verify.graph_subject import (
     GraphCheck,
     GraphSubject,
     blocks,
-    largest,
     worst,
 )
 
@@ -258,9 +258,9 @@ class GraphPurity(GraphCheck):
         point = subject.points[0]
         direction = subject.direction(np.random.default_rng(subject.seed))
         arguments = (point, direction)
-        before = _leaves(arguments)
+        before = leaves(arguments)
         first, second = (self._everything(subject, *arguments) for _ in range(2))
-        changed = _different(first, second) + _different(before, _leaves(arguments))
+        changed = different(first, second) + different(before, leaves(arguments))
         changed += self._passes(subject, point)
         return Finding(changed, "", "a call modified its arguments or depends on earlier calls")
 
@@ -268,10 +268,10 @@ class GraphPurity(GraphCheck):
     def _passes(subject: GraphSubject, point: Point) -> int:
         """How many states and multipliers change when they are passed on."""
         states, multipliers, _ = passed(subject, point)
-        before = _leaves((states, multipliers))
+        before = leaves((states, multipliers))
         subject.routines.residuals(*point, states, multipliers)
         subject.routines.backward(point.theta, point.inputs, states, point.Y)
-        return _different(before, _leaves((states, multipliers)))
+        return different(before, leaves((states, multipliers)))
 
     @staticmethod
     def _everything(subject: GraphSubject, point: Point, direction: Arrays) -> list[Array]:
@@ -280,11 +280,7 @@ class GraphPurity(GraphCheck):
         moved = routines.update(point.theta, gradient, 0.1)
         hessian = routines.hessian_product(*point, direction)
         gauss_newton = routines.gauss_newton_product(*point, direction)
-        return _leaves((passed(subject, point), value, gradient, moved, hessian, gauss_newton))
-
-
-def _different(first: list[Array], second: list[Array]) -> int:
-    return sum(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+        return leaves((passed(subject, point), value, gradient, moved, hessian, gauss_newton))
 
 
 def passed(
@@ -295,12 +291,3 @@ def passed(
     multipliers = subject.routines.backward(point.theta, point.inputs, states, point.Y)
     found = subject.routines.residuals(*point, states, multipliers)
     return states, multipliers, found
-
-
-def _leaves(tree: Any) -> list[Array]:
-    """Every array of nested tuples and dictionaries, copied."""
-    if isinstance(tree, tuple):
-        return [leaf for part in tree for leaf in _leaves(part)]
-    if isinstance(tree, dict):
-        return [leaf for name in sorted(tree) for leaf in _leaves(tree[name])]
-    return [np.array(tree)]

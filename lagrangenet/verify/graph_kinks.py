@@ -14,7 +14,8 @@ from lagrangenet.functions import ACTIVATIONS, Choice
 from lagrangenet.graph import Graph
 from lagrangenet.verify import written_out
 from lagrangenet.verify.differences import loss_distance, penalty_kinks
-from lagrangenet.verify.graph_oracle import Array, Arrays, GraphOracle
+from lagrangenet.verify.graph_oracle import GraphOracle
+from lagrangenet.verify.varying import Array, Arrays
 
 
 def graph_kink_distance(

@@ -3,7 +3,7 @@
     J(θ) = (1/M) Σ_i ℓ(y_i, output_i) + ρ Ω(θ),   L(x, θ, λ) = J + Σ ⟨λ, x − f(x, θ)⟩
 
 Every f is evaluated entry by entry from the layer's text (:mod:`lagrangenet.verify.equations`), σ, ℓ
-and Ω from the hand-written tables of the textbook. First derivatives are complex steps; where a
+and Ω from the hand-written tables (:mod:`lagrangenet.verify.tables`). First derivatives are complex steps; where a
 function has no complex values, forward differentiation by :class:`Dual`. Second derivatives are
 complex steps of the forward ones. Slow: for small data.
 """
@@ -17,29 +17,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import sympy as sp
-from numpy.typing import NDArray
 
 from lagrangenet.errors import DataError
 from lagrangenet.functions import ACTIVATIONS, LOSSES, Choice
 from lagrangenet.functions.base import Entry
 from lagrangenet.graph import Constraint, Graph, Use
-from lagrangenet.verify import unlisted, written_out
-from lagrangenet.verify.dual import Dual, Number, applied
+from lagrangenet.verify.dual import Dual, Number
 from lagrangenet.verify.equations import Equations, read
 from lagrangenet.verify.evaluation import Evaluation, sizes_of
-from lagrangenet.verify.textbook import (
-    ACTIVATION_RULES,
-    LOSS_RULES,
-    REGULARIZER_RULES,
-    Rule,
-    rule,
+from lagrangenet.verify.tables import ACTIVATION_RULES, LOSS_RULES, Rule
+from lagrangenet.verify.varying import (
+    STEP,
+    Array,
+    Arrays,
+    Batch,
+    constants,
+    real_part,
+    real_parts,
+    values,
 )
-
-Array = NDArray[Any]
-#: Arrays by name; a sample's index comes first in inputs, states and multipliers.
-Arrays = Mapping[str, Array]
-#: A complex step has no cancellation, so it may be tiny.
-STEP = 1e-30
+from lagrangenet.verify.vector_functions import Objective, activation, applied_along, kinks, rows_of
 
 
 class Point(NamedTuple):
@@ -98,17 +95,9 @@ class GraphOracle:
             for local in node.equations.states
         }
         self._sigma = {
-            c.activation: _sigma(c.activation) for c in graph.constraints if c.activation
+            c.activation: activation(c.activation) for c in graph.constraints if c.activation
         }
-        self._weights = np.array(graph.class_weights or (1.0,))
-        plain = rule(LOSS_RULES, graph.loss, unlisted.loss)
-        self._loss = Rule(
-            lambda y, x: self._weights * plain.value(y, x),
-            lambda y, x: self._weights * plain.slope(y, x),
-        )
-        self._omega: Rule | None = None
-        if graph.regularizer is not None:
-            self._omega = rule(REGULARIZER_RULES, graph.regularizer, unlisted.regularizer)
+        self._objective = Objective(graph)
 
     @property
     def continuable(self) -> bool:
@@ -128,9 +117,9 @@ class GraphOracle:
         found = {}
         for node in self.nodes:
             chosen, local = node.constraint.activation, node.equations.preactivation
-            kinks = _kinks(chosen) if chosen and local in node.equations.states else []
-            if kinks:
-                found[node.names[local]] = kinks[0]
+            places = kinks(chosen) if chosen and local in node.equations.states else []
+            if places:
+                found[node.names[local]] = places[0]
         return found
 
     def arguments(self, theta: Arrays, inputs: Arrays) -> dict[Choice, Array]:
@@ -148,16 +137,18 @@ class GraphOracle:
 
     def forward(self, theta: Arrays, inputs: Arrays) -> dict[str, Array]:
         """Every state, in the shape (M, ...)."""
-        states = self._states(_numbers(theta), self._data(inputs))
-        return {n: _floats(array) - (n in self.selections) for n, array in states.items()}
+        states = self._states(constants(theta), self._data(inputs))
+        return {n: real_parts(array) - (n in self.selections) for n, array in states.items()}
 
     def loss(self, point: Point) -> Any:
         """J(x(θ), θ)."""
-        return _float(self._reduced(_numbers(point.theta), point))
+        return real_part(self._reduced(constants(point.theta), point))
 
     def lagrangian(self, point: Point, states: Arrays, multipliers: Arrays) -> Any:
         """L at any point, feasible or not; ``multipliers`` by the names of the states."""
-        return _float(self._whole(_numbers(point.theta), self._given(states), multipliers, point))
+        return real_part(
+            self._whole(constants(point.theta), self._given(states), multipliers, point)
+        )
 
     # -- first derivatives -----------------------------------------------------------------------
 
@@ -175,7 +166,7 @@ class GraphOracle:
         """
         self._need_complex()
         moved = {n: np.asarray(a) + 1j * STEP * direction[n] for n, a in point.theta.items()}
-        value = np.ravel(self._reduced(_numbers(moved), point))[0]
+        value = np.ravel(self._reduced(constants(moved), point))[0]
         return float(np.imag(value)) / STEP
 
     def multipliers(self, point: Point) -> dict[str, Array]:
@@ -183,7 +174,7 @@ class GraphOracle:
 
         A constant state has none, and neither has an entry that no constraint determines.
         """
-        theta, zero = _numbers(point.theta), self.forward(point.theta, point.inputs)
+        theta, zero = constants(point.theta), self.forward(point.theta, point.inputs)
         shifts = {name: np.zeros_like(x) for name, x in zero.items() if name not in self.constants}
         found = self._derivatives(lambda shift: self._reduced(theta, point, shift), shifts)
         return {name: -slope[self.within[name]] for name, slope in found.items()}
@@ -197,10 +188,10 @@ class GraphOracle:
         self, point: Point, states: Arrays, multipliers: Arrays, dual: bool
     ) -> dict[str, Array]:
         """∇L, complex where the point is."""
-        theta, x = _numbers(point.theta), self._given(states)
+        theta, x = constants(point.theta), self._given(states)
         right = self._right_sides(theta, self._data(point.inputs), x)
         free = {name: np.asarray(states[name]) for name in states if name not in self.constants}
-        found = {f"lambda_{n}": (a - _values(right[n]))[self.within[n]] for n, a in free.items()}
+        found = {f"lambda_{n}": (a - values(right[n]))[self.within[n]] for n, a in free.items()}
 
         def by_state(moved: dict[str, Array]) -> Number:
             return self._whole(theta, x | moved, multipliers, point)
@@ -218,7 +209,7 @@ class GraphOracle:
         """C = x − f(x, θ) of every state, and its derivatives: by variable, (..., entries)."""
         data, names = self._data(point.inputs), [n for n in states if n not in self.constants]
         variables = {**{n: np.asarray(states[n]) for n in names}, **point.theta}
-        batch = _Batch(variables, dual=not self.continuable)
+        batch = Batch(variables, dual=not self.continuable)
         moved = batch.numbers
         theta = {name: moved[name] for name in point.theta}
         x = self._given(states) | {name: moved[name] for name in names}
@@ -226,7 +217,7 @@ class GraphOracle:
         values, slopes = {}, {}
         for name in names:
             c = x[name] - right[name]
-            values[name] = _floats(c)
+            values[name] = real_parts(c)
             slopes[name] = batch.slopes(c)
         return values, slopes
 
@@ -239,7 +230,7 @@ class GraphOracle:
             theta = {name: moved[name] for name in point.theta}
             return self._objective(theta, moved[self.graph.output], point.Y)
 
-        value = _float(J(_numbers(variables)))
+        value = real_part(J(constants(variables)))
         return float(value), self._derivatives(J, variables)
 
     # -- second derivatives ----------------------------------------------------------------------
@@ -253,7 +244,7 @@ class GraphOracle:
             If a function has no complex values.
         """
         self._need_complex()
-        batch = _Batch({n: np.asarray(a) + 1j * STEP * direction[n] for n, a in point.theta.items()},
+        batch = Batch({n: np.asarray(a) + 1j * STEP * direction[n] for n, a in point.theta.items()},
                        dual=True)  # fmt: skip
         slope = Dual.of(self._reduced(batch.numbers, point)).slope
         return batch.named(np.imag(batch.spread(slope)) / STEP)
@@ -282,34 +273,32 @@ class GraphOracle:
         generalized Gauss-Newton matrix: ∂ℓ/∂z = Σy · softmax(z) − y.
         """
         self._need_complex()
-        batch = _Batch(point.theta, dual=True)
-        name, slope_of = self._curved()
+        batch = Batch(point.theta, dual=True)
+        x, slope_of = self._curved()
         known = {
             **self._data(point.inputs),
             **self._states(batch.numbers, self._data(point.inputs)),
         }
-        value, slope = _floats(known[name]), batch.slopes(known[name])
+        value, slope = real_parts(known[x]), batch.slopes(known[x])
         along = slope @ np.concatenate([np.ravel(direction[n]) for n in point.theta])
-        rows = slope_of(_rows(point.Y), _rows(value + 1j * STEP * along)).reshape(value.shape)
+        rows = slope_of(rows_of(point.Y), rows_of(value + 1j * STEP * along)).reshape(value.shape)
         curved = np.imag(rows) / STEP / len(value)
         found = batch.named(np.tensordot(curved, slope, axes=curved.ndim))
-        for penalized in self._penalized(point.theta):
-            w = np.asarray(point.theta[penalized]) + 1j * STEP * direction[penalized]
-            if self._omega is not None:
-                more = self._rho * np.imag(self._omega.slope(w)) / STEP
-                found[penalized] = found[penalized] + more
+        for name, w in self._objective.penalized(point.theta).items():
+            moved = np.asarray(w) + 1j * STEP * direction[name]
+            found[name] = found[name] + np.imag(self._objective.penalty_slope(moved)) / STEP
         return found
 
     def _curved(self) -> tuple[str, Callable[[Array, Array], Array]]:
         """The array x in which ∂²ℓ/∂x² is taken, and ∂ℓ/∂x."""
         if self.graph.loss.name != "cross_entropy":
-            return self.graph.output, lambda y, x: np.asarray(self._loss.slope(y, x))
+            return self.graph.output, lambda y, x: np.asarray(self._objective.loss.slope(y, x))
         softmax = ACTIVATION_RULES["softmax"].value
         node = next(n for n in self.nodes if n.constraint.state == self.graph.output)
         z = node.names[node.equations.preactivation]
 
         def slope(y: Array, x: Array) -> Array:
-            weighted = self._weights * y
+            weighted = self._objective.weights * y
             return np.asarray(weighted.sum(axis=1, keepdims=True) * softmax(x) - weighted)
 
         return z, slope
@@ -326,7 +315,7 @@ class GraphOracle:
         variables: Arrays,
         dual: bool | None = None,
     ) -> dict[str, Array]:
-        batch = _Batch(variables, dual=not self.continuable if dual is None else dual)
+        batch = Batch(variables, dual=not self.continuable if dual is None else dual)
         return batch.named(batch.slope(f(batch.numbers)))
 
     def _reduced(
@@ -387,12 +376,12 @@ class GraphOracle:
         shifted = {a: shift[node.names[a]] for a in own if shift and node.names[a] in shift}
         choice = node.constraint.activation
         coupled = choice is not None and ACTIVATIONS[choice.name].coupled
-        sigma = partial(_applied, None if choice is None else self._sigma[choice], coupled)
+        sigma = partial(applied_along, None if choice is None else self._sigma[choice], coupled)
         return Evaluation(node.equations, sizes, {**arrays, **states}, sigma, coupled, shifted)
 
     def _given(self, states: Arrays) -> dict[str, Array]:
         """States as numbers."""
-        return _numbers({n: np.asarray(x) + (n in self.selections) for n, x in states.items()})
+        return constants({n: np.asarray(x) + (n in self.selections) for n, x in states.items()})
 
     def _data(self, inputs: Arrays) -> dict[str, Array]:
         """Inputs as numbers; tokens count from 1 in the equations."""
@@ -402,194 +391,14 @@ class GraphOracle:
             found[name] = (
                 (array.astype(int) + 1).astype(object)
                 if name in self.tokens
-                else _numbers({name: array})[name]
+                else constants({name: array})[name]
             )
         return found
-
-    # -- objective -------------------------------------------------------------------------------
-
-    @property
-    def _rho(self) -> float:
-        chosen = self.graph.regularizer
-        return 0.0 if chosen is None else dict(chosen.parameters).get("strength", 1.0)
-
-    def _penalized(self, theta: Mapping[str, Array]) -> list[str]:
-        """Parameters in Ω: those with two axes or more, with ``biases`` all of them."""
-        chosen = self.graph.regularizer
-        if chosen is None:
-            return []
-        everything = bool(dict(chosen.parameters).get("biases", 0))
-        return [name for name, array in theta.items() if everything or np.ndim(array) > 1]
-
-    def _objective(self, theta: Mapping[str, Array], output: Array, Y: Array) -> Number:
-        if output.shape != np.shape(Y):
-            raise DataError(f"Y has shape {np.shape(Y)}, the output {output.shape}")
-        total = _by_rows(self._loss, np.asarray(Y), output) / len(Y)
-        if self._omega is not None:
-            for name in self._penalized(theta):
-                for w in theta[name].flat:
-                    total = total + self._rho * applied(self._omega, _as_array(w))
-        return total
-
-
-# -- numbers -----------------------------------------------------------------------------------------
-
-
-class _Batch:
-    """Variables that vary one by one: complex steps side by side, or Duals."""
-
-    def __init__(self, variables: Arrays, dual: bool) -> None:
-        self.shapes = {name: np.shape(array) for name, array in variables.items()}
-        self.size = sum(int(np.prod(shape)) for shape in self.shapes.values())
-        self.dual, self.numbers, start = dual, {}, 0
-        for name, array in variables.items():
-            made = np.empty(np.shape(array), dtype=object)
-            for place in np.ndindex(made.shape):
-                made[place] = self._varying(np.asarray(array)[place], start)
-                start += 1
-            self.numbers[name] = made
-
-    def _varying(self, value: Any, position: int) -> Number:
-        unit = np.zeros(self.size)
-        unit[position] = 1.0
-        return Dual(np.atleast_1d(value), unit) if self.dual else value + 1j * STEP * unit
-
-    def slope(self, number: Number) -> Array:
-        """The derivatives of a number by all variables."""
-        if self.dual:
-            return self.spread(Dual.of(number).slope)
-        return self.spread(np.imag(number) / STEP)
-
-    def spread(self, slope: Any) -> Array:
-        """A slope along every direction, also where none has an effect."""
-        return np.array(np.broadcast_to(np.atleast_1d(slope), self.size))
-
-    def slopes(self, numbers: Array) -> Array:
-        """The derivatives of many numbers, along a last axis."""
-        found = np.empty((*numbers.shape, self.size))
-        for place in np.ndindex(numbers.shape):
-            found[place] = self.slope(numbers[place])
-        return found
-
-    def named(self, vector: Array) -> dict[str, Array]:
-        """A vector over all variables as arrays by name."""
-        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes.values()])
-        parts = np.split(vector, ends[:-1])
-        return {n: p.reshape(s) for (n, s), p in zip(self.shapes.items(), parts, strict=True)}
-
-
-def _numbers(arrays: Arrays) -> dict[str, Array]:
-    """Numbers that do not vary: one copy of each."""
-    found = {}
-    for name, array in arrays.items():
-        made = np.empty(np.shape(array), dtype=object)
-        for place in np.ndindex(made.shape):
-            made[place] = np.atleast_1d(np.asarray(array)[place])
-        found[name] = made
-    return found
-
-
-def _float(number: Number) -> Any:
-    value = np.ravel(number.value if isinstance(number, Dual) else number)[0]
-    return value.real if np.iscomplexobj(value) else value
-
-
-def _values(numbers: Array) -> Array:
-    """As :func:`_floats`, with imaginary parts."""
-    found = np.empty(numbers.shape, dtype=complex)
-    for place in np.ndindex(numbers.shape):
-        found[place] = np.ravel(numbers[place])[0]
-    return found
-
-
-def _floats(numbers: Array) -> Array:
-    found = np.empty(numbers.shape)
-    for place in np.ndindex(numbers.shape):
-        found[place] = _float(numbers[place])
-    return found
 
 
 def _noted(seen: list[Array], value: Callable[[Array], Array], z: Array) -> Array:
     seen.append(np.ravel(np.real(z)))
     return value(z)
-
-
-def _as_array(number: Number) -> Number:
-    return number if isinstance(number, Dual) else np.atleast_1d(number)
-
-
-def _rows(array: Array) -> Array:
-    """(..., n) as (rows, n), as the textbook's rules expect."""
-    return np.reshape(array, (-1, np.shape(array)[-1] if np.ndim(array) > 1 else 1))
-
-
-def _by_rows(loss: Rule, Y: Array, output: Array) -> Number:
-    """Σ ℓ(y, x) over all rows: the components of one vector lie along the last axis."""
-    total: Number = 0.0
-    for y, x in zip(_rows(Y), _rows(output), strict=True):
-        numbers = [_as_array(entry) for entry in x]
-        if any(isinstance(number, Dual) for number in numbers):
-            duals = [Dual.of(number) for number in numbers]
-            row = np.concatenate([np.atleast_1d(d.value) for d in duals])[None]
-            slopes = np.ravel(loss.slope(y[None], row))
-            along = sum((s * d.slope for s, d in zip(slopes, duals, strict=True)), np.zeros(1))
-            total = total + Dual(np.sum(loss.value(y[None], row)), along)
-        else:
-            rows = np.stack(np.broadcast_arrays(*numbers), axis=-1)
-            value = np.asarray(loss.value(np.broadcast_to(y, rows.shape), rows))
-            total = total + value.reshape(len(rows), -1).sum(axis=1)
-    return total
-
-
-def _sigma(choice: Choice) -> Rule:
-    """σ and σ′. At a kink both are what the table says there, and σ′ does not vary.
-
-    A complex step of two factors leaves the square of the step in the real part of z; that is at the
-    kink still.
-    """
-    found, kinks = rule(ACTIVATION_RULES, choice, unlisted.activation), _kinks(choice)
-
-    def at_kinks(z: Array) -> Array:
-        for kink in kinks:
-            z = np.where(np.abs(np.real(z) - kink) <= STEP, kink + 1j * np.imag(z), z)
-        return z
-
-    def value(z: Array) -> Array:
-        return found.value(at_kinks(z) if np.iscomplexobj(z) else z)
-
-    def slope(z: Array) -> Array:
-        z = at_kinks(z) if np.iscomplexobj(z) else z
-        return found.slope(np.where(np.isin(np.real(z), kinks), np.real(z), z))
-
-    return Rule(value, slope) if kinks else found
-
-
-def _kinks(choice: Choice) -> list[float]:
-    entry = ACTIVATIONS[choice.name]
-    return [float(written_out.bound(entry, choice, kink)) for kink in entry.kinks]
-
-
-def _applied(sigma: Rule | None, coupled: bool, vector: list[Number]) -> list[Number]:
-    """σ of a vector of numbers."""
-    if sigma is None:
-        return vector
-    numbers = [_as_array(number) for number in vector]
-    if not coupled:
-        return [applied(sigma, number) for number in numbers]
-    if not any(isinstance(number, Dual) for number in numbers):
-        rows = np.stack(np.broadcast_arrays(*numbers), axis=-1)
-        return list(np.moveaxis(sigma.value(rows), -1, 0))
-    duals = [Dual.of(number) for number in numbers]
-    row = np.concatenate([np.atleast_1d(d.value) for d in duals])[None]
-    jacobian = sigma.slope(row)[0]
-    return [
-        Dual(np.atleast_1d(value), sum((a * d.slope for a, d in zip(line, duals, strict=True)),
-                                       np.zeros(1)))
-        for value, line in zip(sigma.value(row)[0], jacobian, strict=True)
-    ]  # fmt: skip
-
-
-# -- names -------------------------------------------------------------------------------------------
 
 
 def _node(use: Use) -> _Node:

@@ -13,7 +13,8 @@ import numpy as np
 from lagrangenet import signs
 from lagrangenet.functions.regularizers import L2
 from lagrangenet.graph import Graph
-from lagrangenet.verify.graph_oracle import Array, Arrays, GraphOracle, Point
+from lagrangenet.verify.graph_oracle import GraphOracle, Point
+from lagrangenet.verify.varying import Array, Arrays
 
 #: Variables up to which a solution takes seconds.
 LARGEST = 80

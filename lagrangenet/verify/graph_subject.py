@@ -10,10 +10,11 @@ import numpy as np
 
 from lagrangenet.functions import ACTIVATIONS
 from lagrangenet.graph import Graph
-from lagrangenet.verify import check
-from lagrangenet.verify.check import Array, Block, Comparison, Finding, Inapplicable
+from lagrangenet.verify import comparing
+from lagrangenet.verify.check import Array, Comparison, Inapplicable
+from lagrangenet.verify.comparing import Block
 from lagrangenet.verify.graph_oracle import GraphOracle, Point
-from lagrangenet.verify.textbook import ACTIVATION_RULES
+from lagrangenet.verify.tables import ACTIVATION_RULES
 
 Arrays = Mapping[str, Array]
 #: Samples at which the oracle, which loops over every index, is asked.
@@ -143,9 +144,4 @@ def blocks(label: str, found: Arrays, expected: Arrays, symbol: str = "") -> lis
 #: The largest deviation relative to the largest entry of all blocks. Where a small block is a
 #: difference of large numbers, as the deviations of one component from its own mean, its rounding
 #: is that of the large ones, times what the layers after it make of it.
-worst = partial(check.worst, negligible=1.0)
-
-
-def largest(findings: list[Finding]) -> Finding:
-    """The worst of several findings; NaN is the worst of all."""
-    return max(findings, key=lambda f: np.inf if np.isnan(f.figure) else f.figure)
+worst = partial(comparing.worst, negligible=1.0)

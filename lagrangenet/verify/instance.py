@@ -27,8 +27,8 @@ Ints = NDArray[np.intp]
 LARGEST = 60
 #: More layers than this are thinned to one for each activation.
 DEEPEST = 4
-#: Widths and samples of an instance, before they shrink further to at most LARGEST variables.
-WIDEST, MOST_SAMPLES, FEWEST_SAMPLES = 3, 6, 4
+#: Samples of an instance, before it shrinks further to at most LARGEST variables.
+MOST_SAMPLES, FEWEST_SAMPLES = 6, 4
 #: Strength of L2 at least. Without it separable data have no minimizer; much more of it, and the
 #: minimizer of XOR is W = 0, where most multipliers vanish and nothing is tested.
 LEAST_STRENGTH = 2e-3

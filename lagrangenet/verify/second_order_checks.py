@@ -9,15 +9,13 @@ import numpy as np
 from lagrangenet.verify.check import (
     CLEAR_OF_KINKS,
     Array,
-    Block,
     Check,
     Finding,
     Inconclusive,
     Point,
     Subject,
-    deviation,
-    worst,
 )
+from lagrangenet.verify.comparing import Block, deviation, worst
 from lagrangenet.verify.curvature import Curvature, unlisted_functions
 from lagrangenet.verify.differences import flatten, kink_distance, unflatten
 from lagrangenet.verify.textbook import Theta

@@ -11,7 +11,8 @@ from abc import abstractmethod
 import numpy as np
 
 from lagrangenet.runtime import Layers
-from lagrangenet.verify.check import Block, Check, Finding, Subject, deviation, worst
+from lagrangenet.verify.check import Check, Finding, Subject
+from lagrangenet.verify.comparing import Block, deviation, largest, worst
 from lagrangenet.verify.scipy_solutions import Solution
 
 
@@ -22,7 +23,7 @@ class _AtSolutions(Check):
 
     def measure(self, subject: Subject) -> Finding:
         found = [self.at(subject, s) for s in subject.solutions(self.method)]
-        worst_one = max(found, key=lambda f: np.inf if np.isnan(f.figure) else f.figure)
+        worst_one = largest(found)
         count = f"{len(found)} solutions of the subproblem"
         where = f"{worst_one.where}; {count}" if worst_one.where else count
         return Finding(
@@ -81,13 +82,13 @@ class _Multipliers(_AtSolutions):
         )
         found = routines.backward(solution.theta, states, small.Y)
         # Below this the solvers' own accuracy, 1e-8, is more than the tolerance of the largest.
-        largest = max(1e-3, *(float(np.abs(lam).max()) for lam in solution.multipliers))
+        unit = max(1e-3, *(float(np.abs(lam).max()) for lam in solution.multipliers))
         findings = []
         for k, ((_, lam), oracle) in enumerate(zip(found, solution.multipliers, strict=True), 1):
-            figure, seen = deviation(lam, oracle, largest, len(small.X))
+            figure, seen = deviation(lam, oracle, unit, len(small.X))
             label = "S2" if k == small.problem.depth else "S3"
             findings.append(Finding(figure, f"layer {k}, ({label}) λ", seen))
-        return max(findings, key=lambda f: f.figure)
+        return largest(findings)
 
 
 class SlsqpViolation(_Violation):

@@ -7,7 +7,8 @@ import sympy as sp
 
 from lagrangenet.runtime import Layers
 from lagrangenet.symbolic import language as l
-from lagrangenet.symbolic.stationarity import Condition, tidy, with_dummies
+from lagrangenet.symbolic.stationarity import Condition
+from lagrangenet.symbolic.tidy import tidy, with_dummies
 from lagrangenet.verify.check import Array, Check, Finding, Subject
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-FOLDER = Path(__file__).parent / "answers"
+HERE = Path(__file__).parent
 
 
 class Right(NamedTuple):
@@ -28,7 +28,7 @@ class Right(NamedTuple):
 
 
 def _edited(file: str, edits: tuple[tuple[str, str], ...]) -> str:
-    text = (FOLDER / file).read_text(encoding="utf-8")
+    text = (HERE / "answers" / file).read_text(encoding="utf-8")
     for old, new in edits:
         assert text.count(old) == 1, (file, old, text.count(old))
         text = text.replace(old, new)
@@ -86,48 +86,10 @@ def cost(theta, X, Y):
     return J + 0.05 * sum(w * w for W, b in theta for row in W for w in row)
 """
 
-SCALAR_TAPE = """
-import math
-
-
-class Value:
-    '''A number that remembers how it was computed.'''
-
-    def __init__(self, data, parents=()):
-        self.data, self.grad, self.parents = data, 0.0, parents
-
-    def __add__(self, other):
-        other = other if isinstance(other, Value) else Value(other)
-        return Value(self.data + other.data, ((self, 1.0), (other, 1.0)))
-
-    def __mul__(self, other):
-        other = other if isinstance(other, Value) else Value(other)
-        return Value(self.data * other.data, ((self, other.data), (other, self.data)))
-
-    def __sub__(self, other):
-        return self + other * -1.0
-
-    def tanh(self):
-        t = math.tanh(self.data)
-        return Value(t, ((self, 1 - t * t),))
-
-    def backward(self):
-        order, seen = [], set()
-
-        def visit(v):
-            if id(v) not in seen:
-                seen.add(id(v))
-                for parent, _ in v.parents:
-                    visit(parent)
-                order.append(v)
-
-        visit(self)
-        self.grad = 1.0
-        for v in reversed(order):
-            for parent, slope in v.parents:
-                parent.grad += slope * v.grad
-
-
+SCALAR_TAPE = (
+    (HERE / "layouts" / "scalars.py").read_text(encoding="utf-8").partition("class MLP")[0]
+)
+SCALAR_TAPE += """
 def solve(theta, X, Y):
     net = [([[Value(w) for w in row] for row in W], [Value(v) for v in b]) for W, b in theta]
     J = Value(0.0)
@@ -144,7 +106,8 @@ def solve(theta, X, Y):
             h = [v.tanh() for v in z] if k < len(net) - 1 else z
             states[k].append(h)
         for v, t in zip(h, y):
-            J = J + (v - Value(t)) * (v - Value(t)) * (0.5 / len(X))
+            error = v + Value(-t)
+            J = J + error * error * Value(0.5 / len(X))
     J.backward()
     lam = [[[-v.grad for v in h] for h in layer] for layer in states]
     grads = [([[w.grad for w in row] for row in W], [v.grad for v in b]) for W, b in net]

@@ -5,7 +5,17 @@ import warnings
 import numpy as np
 import pytest
 
-from lagrangenet import Constraint, DataError, Layer, Problem, ProblemError, chain, derive, generate
+from lagrangenet import (
+    Constraint,
+    DataError,
+    Layer,
+    Problem,
+    ProblemError,
+    chain,
+    derive,
+    generate,
+    verify,
+)
 from lagrangenet.cli import app
 from lagrangenet.errors import DerivationError
 from lagrangenet.graph import Graph
@@ -133,6 +143,31 @@ def test_a_notation_that_prefers_matrices_writes_a_graph_in_components(tmp_path,
     assert "(S1)" in capsys.readouterr().out
 
 
+# -- an axis that counts from 0 ------------------------------------------------------------------------
+
+CELL = Layer(
+    "cell",
+    "h[i,t,p] = tanh(sum(W[p,q]*x[i,t,q], q) + u[p]*h[i,t - 1,p])",
+    "x[M,T,n] W[m,n] u[m] h[M,0..T,m]",
+    "W u",
+)
+SCALED = Layer("scaled", "y[i,t,p] = g[p]*x[i,t,p]", "x[M,0..T,n] g[n] y[M,0..T,n]", "g")
+STEPS = Layer("steps", "y[i,t,p] = x[i,t,p]*x[i,t - 1,p]", "x[M,0..T,n] y[M,T,n]")
+
+
+@pytest.mark.parametrize("between", [[], [SCALED], [SCALED, SCALED]])
+@pytest.mark.parametrize("length", [4, "T"])
+def test_a_state_that_counts_from_0_is_read_as_one(length, between):
+    layers = [*between, STEPS]
+    net = graph(
+        {"x": (length, 2)},
+        [C("x0", CELL, "x", m=2), *(C(f"x{j}", a, f"x{j - 1}") for j, a in enumerate(layers, 1))],
+    )
+    case = random_point(net, np.random.default_rng(0), 3, 4)
+    assert case.Y.shape == (3, 4, 2)
+    assert verify(net, case.inputs, case.Y).agrees
+
+
 # -- refused: declarations ---------------------------------------------------------------------------
 
 REFUSED = {
@@ -145,6 +180,15 @@ REFUSED = {
                     inputs={"x": 3, "u": 4}, m=2),
         "reads 'x' at 4 of axis 2, which ends at 3"),
     "samples as components": (lambda: own("y[i,p] = x[p,i]"), "mixes up samples and components"),
+    "counted from 0, read from 1": (
+        lambda: graph({"x": (3, 2)}, [C("h", CELL, "x", m=2), C("y", "dense", "h", m=2)]),
+        "constraint 'y': axis 2 of 'h' counts from 0, dense reads it from 1; let 'h' hand on"),
+    "counted from 1, read from 0": (
+        lambda: graph({"x": (3, 2)}, [C("y", STEPS, "x")]),
+        "constraint 'y': axis 2 of 'x' counts from 1, steps reads it from 0; declare it as T"),
+    "an output counted from 0": (
+        lambda: graph({"x": (3, 2)}, [C("h", CELL, "x", m=2)]),
+        "axis 2 of the output 'h' counts from 0"),
     "an axis without length": (lambda: own("y[i,p] = x[i,p]", "x[M,n] y[M,n-5]"), "no length"),
     "samples not first": (lambda: own("y[p,i] = x[i,p]", "x[M,n] y[n,M]"), "has to be samples"),
     "index that is a size": (lambda: own("y[i,n] = x[i,n]"), "n is a size; give the index"),

@@ -13,7 +13,7 @@ import pytest
 from lagrangenet import derive, generate, verify
 from lagrangenet.graph import Constraint, Graph
 from lagrangenet.layers import LAYERS, Layer
-from lagrangenet.verify.check import Block
+from lagrangenet.verify.comparing import Block
 from lagrangenet.verify.graph_solution_checks import GraphSolution
 from lagrangenet.verify.graph_subject import GraphCheck, worst
 from tests.graphs import random_point, routines

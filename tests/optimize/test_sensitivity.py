@@ -130,13 +130,15 @@ CELL = Layer(
     "x[M,T,n] W[m,n] u[m] h[M,0..T,m]",
     parameters="W u",
 )
+STEPS = Layer("steps", "y[i,t,p] = x[i,t,p]", "x[M,0..T,n] y[M,T,n]")
 
 
 @pytest.mark.parametrize(("layer", "own"), [("recurrent", False), (CELL, True), ("dense", False)])
 def test_a_state_that_feeds_its_own_constraint_is_not_perturbed(layer, own):
     """What is added after a recurrence has ended comes too late for its next step."""
     x = 2 if layer == "dense" else ("T", 2)
-    (use,) = Problem.graph({"x": x}, [Constraint("h", layer, "x", m=2)]).uses
+    after = [Constraint("y", STEPS, "h")] if layer is CELL else []
+    use, *_ = Problem.graph({"x": x}, [Constraint("h", layer, "x", m=2), *after]).uses
     assert recurs(use) == own
 
 

@@ -9,7 +9,8 @@ from lagrangenet.symbolic.complementarity import RELU, ComplementarityLagrangian
 from lagrangenet.symbolic.inequalities import conditions, inequalities, written
 from lagrangenet.symbolic.lagrangian import Lagrangian
 from lagrangenet.symbolic.limited import LimitedLagrangian
-from lagrangenet.symbolic.stationarity import stationarity, tidy
+from lagrangenet.symbolic.stationarity import stationarity
+from lagrangenet.symbolic.tidy import tidy
 
 
 def by_label(lagrangian, kind=None):

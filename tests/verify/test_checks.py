@@ -17,7 +17,8 @@ from lagrangenet.functions.base import z
 from lagrangenet.runtime import Routines
 from lagrangenet.verify import check as checks
 from lagrangenet.verify import solved as solving
-from lagrangenet.verify.check import NEGLIGIBLE, Block, Check, Subject, deviation, worst
+from lagrangenet.verify.check import Check, Subject
+from lagrangenet.verify.comparing import NEGLIGIBLE, Block, deviation, worst
 from lagrangenet.verify.differences import kink_distance
 from lagrangenet.verify.scipy_solutions import solve
 from lagrangenet.verify.textbook import Textbook

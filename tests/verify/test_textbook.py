@@ -19,13 +19,8 @@ from lagrangenet.verify.differences import (
     taylor_remainders,
     unflatten,
 )
-from lagrangenet.verify.textbook import (
-    ACTIVATION_RULES,
-    LOGIT_RULES,
-    LOSS_RULES,
-    REGULARIZER_RULES,
-    Textbook,
-)
+from lagrangenet.verify.tables import ACTIVATION_RULES, LOGIT_RULES, LOSS_RULES, REGULARIZER_RULES
+from lagrangenet.verify.textbook import Textbook
 
 RIDGE = {"name": "L2", "strength": 0.1}
 SMOOTH = ["identity", "sigmoid", "tanh", "softplus", "softmax", "silu", "gelu", "gelu_tanh", "sin",

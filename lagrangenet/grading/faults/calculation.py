@@ -2,7 +2,7 @@
 
 A tree is compiled to a function once and evaluated at many layers and probes; only what depends on
 a changed equation is evaluated again. The functions σ, ℓ, ω are those of the oracle
-(:mod:`lagrangenet.verify.textbook`), the equations those of the derivation. It refuses nothing:
+(:mod:`lagrangenet.verify.tables`), the equations those of the derivation. It refuses nothing:
 shapes that do not fit are an outcome, as they are for the program that has the fault.
 """
 
@@ -27,13 +27,7 @@ from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.tensor import Node
 from lagrangenet.verify import unlisted
-from lagrangenet.verify.textbook import (
-    ACTIVATION_RULES,
-    LOSS_RULES,
-    REGULARIZER_RULES,
-    Rule,
-    rule,
-)
+from lagrangenet.verify.tables import ACTIVATION_RULES, LOSS_RULES, REGULARIZER_RULES, Rule, rule
 
 Array = NDArray[Any]
 #: An array by name and layer: ("X", 2).
@@ -106,27 +100,20 @@ def compiled(node: Node, axes: t.Axes) -> Compiled:
     >>> double.evaluate(point, 1).sum()
     np.float64(12.0)
     """
-    reads = []
-    for one in node.walk():
-        if isinstance(one, t.Ref):
-            name = "Y" if one.name == "Y" else one.name
-            reads.append((name, _layer(one.layer)))
+    refs = [one for one in node.walk() if isinstance(one, t.Ref)]
+    reads = tuple((one.name, _layer(one.layer)) for one in refs)
     body = _compile(node)
     shaped = _aligned(node.axes, axes) if node.axes != axes else None
-    wide = len(node.axes) < len(axes) or not _reads_arrays(node)
+    wide = len(node.axes) < len(axes) or not reads
     if not wide and shaped is None:
-        return Compiled(body, tuple(reads))
+        return Compiled(body, reads)
 
     def whole(point: Point, k: int) -> Any:
         value = body(point, k)
         value = shaped(value) if shaped and np.ndim(value) == len(node.axes) else value
         return np.broadcast_to(value, _extents(axes, point, k)) if wide and axes else value
 
-    return Compiled(whole, tuple(reads))
-
-
-def _reads_arrays(node: Node) -> bool:
-    return any(isinstance(one, t.Ref) for one in node.walk())
+    return Compiled(whole, reads)
 
 
 def _extents(axes: t.Axes, point: Point, k: int) -> tuple[int, ...]:
@@ -279,8 +266,7 @@ def _call(node: t.Call) -> Evaluate:
     args = _operands(node.args, node.axes)
     if fn.name == "ell":
         return lambda point, k: (
-            point.class_weights
-            * _part(point.ell, fn.order)(point.arrays["Y", 0], args[0](point, k))
+            point.class_weights * point.ell.of(fn.order)(point.arrays["Y", 0], args[0](point, k))
         )
     if fn.name == "omega":
         return lambda point, k: _omega(point, fn.order)(args[0](point, k))
@@ -294,7 +280,7 @@ def _sigma(node: t.Call, argument: Evaluate) -> Evaluate:
         at = layer(k, point.depth)
         if not 1 <= at <= point.depth:
             raise Absent("sigma")
-        value = _part(point.sigmas[at - 1], order)(argument(point, k))
+        value = point.sigmas[at - 1].of(order)(argument(point, k))
         if order and coupled and value.ndim == 2:  # a mixed network: this layer's is diagonal
             value = value[:, :, None] * np.eye(value.shape[1])
         return value
@@ -302,14 +288,10 @@ def _sigma(node: t.Call, argument: Evaluate) -> Evaluate:
     return sigma
 
 
-def _part(entry: Rule, order: int) -> Callable[..., Any]:
-    return entry.slope if order else entry.value
-
-
 def _omega(point: Point, order: int) -> Callable[..., Any]:
     if point.omega is None:
         return np.zeros_like
-    return _part(point.omega, order)
+    return point.omega.of(order)
 
 
 def _named(fn: t.Fn, args: list[Evaluate]) -> Evaluate:
@@ -317,7 +299,7 @@ def _named(fn: t.Fn, args: list[Evaluate]) -> Evaluate:
     if fn.name in ACTIVATION_RULES:
         parameters = sorted(ACTIVATIONS[fn.name].parameters)
         first, *rest = args
-        function = _part(ACTIVATION_RULES[fn.name], fn.order)
+        function = ACTIVATION_RULES[fn.name].of(fn.order)
 
         def activation(point: Point, k: int) -> Any:
             values = [one(point, k) for one in rest]
@@ -329,14 +311,14 @@ def _named(fn: t.Fn, args: list[Evaluate]) -> Evaluate:
         half = HALF_LOSSES[fn.name]
         return lambda point, k: half(point.arrays["Y", 0], args[0](point, k))
     if fn.name in LOSS_RULES:
-        compare = _part(LOSS_RULES[fn.name], fn.order)
+        compare = LOSS_RULES[fn.name].of(fn.order)
         return lambda point, k: compare(point.arrays["Y", 0], args[0](point, k))
     if fn.name in REGULARIZER_RULES:
-        penalty = _part(REGULARIZER_RULES[fn.name], fn.order)
+        penalty = REGULARIZER_RULES[fn.name].of(fn.order)
         return lambda point, k: penalty(args[0](point, k))
     plain = FUNCTIONS.get(fn.name) or getattr(np, fn.name, None)
     if plain is None and fn.name in ACTIVATIONS:  # one that a user has given by its formula
-        written = _part(Rule(*unlisted.activation(Choice(fn.name))), fn.order)
+        written = Rule(*unlisted.activation(Choice(fn.name))).of(fn.order)
         return lambda point, k: written(args[0](point, k))
     if plain is None:
         raise DerivationError(f"no value for the function {fn.name!r}")

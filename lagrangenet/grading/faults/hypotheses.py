@@ -85,8 +85,12 @@ class Hypothesis:
     @property
     def label(self) -> str:
         """Of the equation, or of both."""
-        own = self.equation.label
-        return own if self.twin is None else f"{own}, {self.twin.label}"
+        return ", ".join(equation.label for equation in self.equations)
+
+    @property
+    def equations(self) -> tuple[Equation, ...]:
+        """The wrong equation, or both."""
+        return (self.equation,) if self.twin is None else (self.equation, self.twin)
 
     @cached_property
     def cost(self) -> float:

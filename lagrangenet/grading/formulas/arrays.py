@@ -118,9 +118,8 @@ class Arrays:
         raise NotImplementedError
 
     def role(self, mark: Mark) -> str:
-        """The role of a name; empty if it is none."""
-        meaning = self.words.meaning(mark.name) if isinstance(mark, Name) else None
-        return meaning.role if meaning is not None else ""
+        """The role of a name; empty of anything else."""
+        return self.words.role(mark)
 
     def scripts(self, mark: Name, role: str) -> Scripts:
         """The scripts of a name."""
@@ -288,7 +287,7 @@ class Arrays:
 
     def unknown(self, mark: Name) -> FormulaError:
         """The refusal of a name without a meaning."""
-        known = sorted(n for n, m in self.words.roles.items() if m.role in ARRAYS and len(n) > 0)
+        known = sorted(n for n, m in self.words.roles.items() if m.role in ARRAYS)
         letters = len(mark.name) > 1 and all(
             self.words.meaning(letter) or letter in "ijkpq" for letter in mark.name
         )

@@ -22,11 +22,10 @@ from lagrangenet.grading.formulas.indexed import (
     Sum,
     Sym,
     Tree,
-    changed,
+    array_names,
     rebased,
     relayered,
     renamed,
-    walk,
 )
 from lagrangenet.grading.formulas.names import Vocabulary
 from lagrangenet.grading.formulas.normal import normal
@@ -118,7 +117,7 @@ def renamed_variable(stated: Statement, old: str, new: str) -> Statement:
     def change(one: Tree) -> Tree:
         return replace(one, name=new) if isinstance(one, Ref) and one.name == old else one
 
-    return replace(stated, tree=changed(stated.tree, change))
+    return replace(stated, tree=stated.tree.map(change))
 
 
 def form_of(tree: Tree, expected: Expected) -> Normal | None:
@@ -132,7 +131,7 @@ def form_of(tree: Tree, expected: Expected) -> Normal | None:
 def in_variables(tree: Tree, expected: Expected, setting: Setting) -> Tree:
     """The tree with gradients put in, and with the multipliers of the expected equation."""
     tree = _with_gradients(tree, setting)
-    used = {one.name for one in walk(tree) if isinstance(one, Ref)} & set(FAMILIES)
+    used = array_names(tree) & set(FAMILIES)
     if not used or used <= expected.variables or len(expected.variables) != 1:
         return tree
     if expected.label == "L" or (expected.label == "S4" and used & {"mu", "delta"}):
@@ -146,7 +145,7 @@ def in_variables(tree: Tree, expected: Expected, setting: Setting) -> Tree:
             return one
         return _as(target, one, setting)
 
-    return changed(tree, change)
+    return tree.map(change)
 
 
 def _as(target: str, one: Ref, setting: Setting) -> Tree:
@@ -187,4 +186,4 @@ def _with_gradients(tree: Tree, setting: Setting) -> Tree:
         layer = one.layer or K
         return relayered(renamed(first.tree, names), rebased("k", layer.base, layer.offset))
 
-    return changed(tree, change)
+    return tree.map(change)

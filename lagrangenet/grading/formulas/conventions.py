@@ -18,8 +18,9 @@ from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.backward import in_variable
 from lagrangenet.symbolic.contraction import contract
 from lagrangenet.symbolic.lagrangian import Lagrangian, Splitting
-from lagrangenet.symbolic.stationarity import Condition, stationarity, tidy
+from lagrangenet.symbolic.stationarity import Condition, stationarity
 from lagrangenet.symbolic.tensor import Node, total
+from lagrangenet.symbolic.tidy import tidy
 
 BASES = {"lambda": l.lam, "mu": l.mu, "Delta": l.Delta, "delta": l.delta}
 #: The two pairs of variables: multipliers, and derivatives of a sample's loss.

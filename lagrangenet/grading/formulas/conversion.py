@@ -13,35 +13,18 @@ from fractions import Fraction
 import sympy as sp
 
 from lagrangenet.errors import DerivationError
-from lagrangenet.grading.formulas.indexed import (
-    LAST,
-    SAMPLES,
-    Add,
-    Fun,
-    Layer,
-    Mul,
-    Num,
-    Pow,
-    Range,
-    Ref,
-    Sum,
-    Sym,
-    Tree,
-    negative,
-)
+from lagrangenet.grading.formulas import indexed as ix
+from lagrangenet.grading.formulas.names import SAMPLED
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.tensor import Node
-
-#: The arrays that have a sample index before their component.
-PER_SAMPLE = frozenset({"X", "Z", "lambda", "mu", "Delta", "delta", "Y"})
 
 
 class Unreadable(DerivationError):
     """A node that has no index form: a changed tree that nobody writes as a formula."""
 
 
-def indexed(node: Node, axes: tuple[str, ...], sample: str = "i") -> Tree:
+def indexed(node: Node, axes: tuple[str, ...], sample: str = "i") -> ix.Tree:
     """A tree of array operations for one sample, in index notation.
 
     Parameters
@@ -55,11 +38,11 @@ def indexed(node: Node, axes: tuple[str, ...], sample: str = "i") -> Tree:
 
     Examples
     --------
-    >>> from lagrangenet.grading.formulas.indexed import walk
+    >>> from lagrangenet.grading.formulas import indexed as ix
     >>> from lagrangenet.symbolic.derivation import derive
     >>> condition = derive().condition("S6", 1)
     >>> tree = indexed(condition.tree(condition.residual), ("p",))
-    >>> sorted(one.name for one in walk(tree) if isinstance(one, Ref))
+    >>> sorted(ix.array_names(tree))
     ['Z', 'lambda']
     """
     return _Converter().build(node, axes, sample, {})
@@ -74,8 +57,8 @@ class _Converter:
 
     def build(
         self, node: Node, axes: tuple[str, ...], sample: str, bound: Mapping[str, str]
-    ) -> Tree:
-        def inside(one: Node, names: tuple[str, ...]) -> Tree:
+    ) -> ix.Tree:
+        def inside(one: Node, names: tuple[str, ...]) -> ix.Tree:
             return self.build(one, names, sample, bound)
 
         names = dict(zip(node.axes, axes, strict=False))
@@ -93,7 +76,7 @@ class _Converter:
             case t.Transposed():
                 return inside(node.arg, axes[::-1])
             case t.Outer():
-                return Mul((inside(node.left, axes[:1]), inside(node.right, axes[1:])))
+                return ix.Mul((inside(node.left, axes[:1]), inside(node.right, axes[1:])))
             case t.Reduced():
                 return self.reduced(node, names, inside)
             case t.Over():
@@ -104,30 +87,30 @@ class _Converter:
 
     def entry(
         self, node: t.Ref, axes: tuple[str, ...], sample: str, bound: Mapping[str, str]
-    ) -> Tree:
+    ) -> ix.Tree:
         layer = self.layer(node.layer, bound)
-        if node.name not in PER_SAMPLE:
-            return Ref(node.name, layer, axes)
-        return Ref(node.name, LAST if node.name == "Y" else layer, (sample, *axes))
+        if node.name not in SAMPLED:
+            return ix.Ref(node.name, layer, axes)
+        return ix.Ref(node.name, ix.LAST if node.name == "Y" else layer, (sample, *axes))
 
     def componentwise(
         self,
         node: t.Product | t.Total | t.Power,
         names: Mapping[sp.Symbol, str],
         axes: tuple[str, ...],
-        inside: Callable[..., Tree],
-    ) -> Tree:
-        def operands(nodes: tuple[Node, ...]) -> list[Tree]:
+        inside: Callable[..., ix.Tree],
+    ) -> ix.Tree:
+        def operands(nodes: tuple[Node, ...]) -> list[ix.Tree]:
             return [inside(one, self.aligned(one, names, axes)) for one in nodes]
 
         if isinstance(node, t.Product):
-            inverse = (Pow(one, -1) for one in operands(node.divisors))
-            return Mul((*operands(node.factors), *inverse))
+            inverse = (ix.Pow(one, -1) for one in operands(node.divisors))
+            return ix.Mul((*operands(node.factors), *inverse))
         if isinstance(node, t.Total):
-            return Add((*operands(node.plus), *map(negative, operands(node.minus))))
+            return ix.Add((*operands(node.plus), *map(ix.negative, operands(node.minus))))
         if not node.exponent.is_Integer:
             raise Unreadable("a root")
-        return Pow(inside(node.base, axes), int(node.exponent))
+        return ix.Pow(inside(node.base, axes), int(node.exponent))
 
     @staticmethod
     def aligned(
@@ -141,65 +124,65 @@ class _Converter:
         raise Unreadable("an operand with other axes")
 
     def contracted(
-        self, node: t.MatMul, axes: tuple[str, ...], inside: Callable[..., Tree]
-    ) -> Tree:
+        self, node: t.MatMul, axes: tuple[str, ...], inside: Callable[..., ix.Tree]
+    ) -> ix.Tree:
         inner = self.fresh()
         left = (*axes[: len(node.left.axes) - 1], inner)
         right = (inner, *axes[len(node.left.axes) - 1 :])
-        body = Mul((inside(node.left, left), inside(node.right, right)))
-        return Sum(inner, Range("component"), body)
+        body = ix.Mul((inside(node.left, left), inside(node.right, right)))
+        return ix.Sum(inner, ix.Range("component"), body)
 
     def reduced(
-        self, node: t.Reduced, names: Mapping[sp.Symbol, str], inside: Callable[..., Tree]
-    ) -> Tree:
+        self, node: t.Reduced, names: Mapping[sp.Symbol, str], inside: Callable[..., ix.Tree]
+    ) -> ix.Tree:
         if node.op != "sum":
             raise Unreadable(node.op)
         every = {axis: names[axis] if axis in names else self.fresh() for axis in node.arg.axes}
         body = inside(node.arg, tuple(every[axis] for axis in node.arg.axes))
         for axis, name in every.items():
             if axis not in names:
-                body = Sum(name, Range("component"), body)
+                body = ix.Sum(name, ix.Range("component"), body)
         return body
 
     def over(
         self, node: t.Over, axes: tuple[str, ...], sample: str, bound: Mapping[str, str]
-    ) -> Tree:
+    ) -> ix.Tree:
         name = self.fresh()
         if node.upper == l.M:
-            return Sum(name, SAMPLES, self.build(node.arg, axes, name, bound))
+            return ix.Sum(name, ix.SAMPLES, self.build(node.arg, axes, name, bound))
         low, high = (self.layer(limit, bound) for limit in (node.lower, node.upper))
         inner = {**bound, node.index.name: name}
-        over = Range("layer", None, low, high)
-        return Sum(name, over, self.build(node.arg, axes, sample, inner))
+        over = ix.Range("layer", None, low, high)
+        return ix.Sum(name, over, self.build(node.arg, axes, sample, inner))
 
     def call(
         self, node: t.Call, axes: tuple[str, ...], sample: str, bound: Mapping[str, str]
-    ) -> Tree:
+    ) -> ix.Tree:
         fn, layer = node.fn, self.layer(node.fn.layer, bound)
         if fn.name == "diagonal" and len(axes) == 2:
             inside = self.build(node.args[0], axes, sample, bound)
-            return Mul((inside, Ref("kron", None, axes)))
+            return ix.Mul((inside, ix.Ref("kron", None, axes)))
         if fn.name == "ell" and fn.order < 2:
             refs = [one for arg in node.args for one in arg.walk()]
             (state,) = (one for one in refs if isinstance(one, t.Ref))
             where = self.layer(state.layer, bound)
-            return Ref("ell1" if fn.order else "ell", where, (sample, *axes))
+            return ix.Ref("ell1" if fn.order else "ell", where, (sample, *axes))
         if fn.name == "sigma" and fn.coupled and fn.order:
             at = node.args[0]
             plain = isinstance(at, t.Ref) and at.name == "Z" and self.layer(at.layer, bound)
             if fn.order > 1 or not plain or plain != layer:
                 raise Unreadable("a Jacobian somewhere else")
-            return Ref("jac", layer, (sample, *axes))
+            return ix.Ref("jac", layer, (sample, *axes))
         if fn.name in {"sigma", "omega"} and len(node.args) == 1:
             argument = self.build(node.args[0], axes, sample, bound)
             along = axes[-1] if fn.name == "sigma" and axes else ""
-            return Fun(fn.name, layer, fn.order, argument, along)
+            return ix.Fun(fn.name, layer, fn.order, argument, along)
         if len(node.args) == 1 and len(node.args[0].axes) == len(axes) and fn.name.isalpha():
-            return Fun(fn.name, layer, fn.order, self.build(node.args[0], axes, sample, bound))
+            return ix.Fun(fn.name, layer, fn.order, self.build(node.args[0], axes, sample, bound))
         raise Unreadable(fn.name)
 
     @staticmethod
-    def layer(expr: sp.Expr | None, bound: Mapping[str, str]) -> Layer | None:
+    def layer(expr: sp.Expr | None, bound: Mapping[str, str]) -> ix.Layer | None:
         if expr is None:
             return None
         for symbol in expr.free_symbols:
@@ -207,20 +190,20 @@ class _Converter:
             if not offset.is_Integer:
                 raise Unreadable(f"layer {expr}")
             base = bound.get(symbol.name, symbol.name.rstrip("'"))
-            return Layer(base, int(offset))
-        return Layer("", int(expr))
+            return ix.Layer(base, int(offset))
+        return ix.Layer("", int(expr))
 
-    def scalar(self, value: sp.Expr, bound: Mapping[str, str]) -> Tree:
+    def scalar(self, value: sp.Expr, bound: Mapping[str, str]) -> ix.Tree:
         if value.is_Rational:
-            return Num(Fraction(int(value.p), int(value.q)))
+            return ix.Num(Fraction(int(value.p), int(value.q)))
         if value.is_Symbol:
-            return Sym(value.name)
+            return ix.Sym(value.name)
         if isinstance(value, l.n):
-            return Sym("n", self.layer(value.args[0], bound))
+            return ix.Sym("n", self.layer(value.args[0], bound))
         if value.is_Add:
-            return Add(tuple(self.scalar(term, bound) for term in value.args))
+            return ix.Add(tuple(self.scalar(term, bound) for term in value.args))
         if value.is_Mul:
-            return Mul(tuple(self.scalar(factor, bound) for factor in value.args))
+            return ix.Mul(tuple(self.scalar(factor, bound) for factor in value.args))
         if value.is_Pow and value.exp.is_Integer:
-            return Pow(self.scalar(value.base, bound), int(value.exp))
+            return ix.Pow(self.scalar(value.base, bound), int(value.exp))
         raise Unreadable(str(value))

@@ -8,7 +8,7 @@ from lagrangenet.errors import DerivationError
 from lagrangenet.grading.formulas.attempts import Attempt, Setting
 from lagrangenet.grading.formulas.conventions import FAMILIES
 from lagrangenet.grading.formulas.expected import Expected
-from lagrangenet.grading.formulas.indexed import Ref, walk
+from lagrangenet.grading.formulas.indexed import array_names
 from lagrangenet.grading.formulas.networks import instances, scaled
 from lagrangenet.grading.formulas.numbers import Comparison, compared
 from lagrangenet.grading.formulas.task import Task
@@ -56,5 +56,5 @@ def _layers(expected: Expected, depth: int, task: Task) -> list[int]:
 
 def decisive(attempt: Attempt) -> bool:
     """Whether equal numbers prove a line: not a Lagrangian with constraints that numbers satisfy."""
-    used = {one.name for one in walk(attempt.stated.tree) if isinstance(one, Ref)} & set(FAMILIES)
+    used = array_names(attempt.stated.tree) & set(FAMILIES)
     return attempt.expected.label != "L" or used == attempt.expected.variables

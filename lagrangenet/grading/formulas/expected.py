@@ -22,7 +22,7 @@ from lagrangenet.grading.formulas.conventions import (
     lagrangian_tree,
 )
 from lagrangenet.grading.formulas.conversion import indexed
-from lagrangenet.grading.formulas.indexed import LAST, Ref, Tree, walk
+from lagrangenet.grading.formulas.indexed import LAST, Tree, array_names
 from lagrangenet.grading.formulas.normal import Rules, normal
 from lagrangenet.grading.formulas.statements import Statement
 from lagrangenet.grading.formulas.task import Task
@@ -79,7 +79,10 @@ class Expected:
     @cached_property
     def tree(self) -> Tree:
         """It in index notation."""
-        return indexed(self.node, tuple(a for a in self.axes if a != "i"))
+        return self._indexed(self.node)
+
+    def _indexed(self, node: Node) -> Tree:
+        return indexed(node, tuple(a for a in self.axes if a != "i"))
 
     @cached_property
     def normal(self) -> Normal:
@@ -89,7 +92,7 @@ class Expected:
     def line(self, form: str, style: Text) -> str:
         """The equation as it is written."""
         if self.condition is None:
-            return f"L = {''.join(_spaced(terms(self.node, style)))}"
+            return f"L = {' '.join(terms(self.node, style))}"
         if not self.step:
             return self.condition.equation(form, style)
         right = self.condition.equation(form, style).split(" = ", 1)[1]
@@ -100,18 +103,13 @@ class Expected:
     @cached_property
     def wrong(self) -> list[tuple[Mutant, Normal]]:
         """What one mistake makes of it."""
-        return list(self._changed(self.node))
-
-    def _changed(self, node: Node) -> Iterator[tuple[Mutant, Normal]]:
-        for mutant in mutants(node, Place(self.label)):
-            form = self.form(mutant.node)
-            if form is not None and form != self.normal:
-                yield mutant, form
+        forms = ((m, self.form(m.node)) for m in mutants(self.node, Place(self.label)))
+        return [(m, form) for m, form in forms if form is not None and form != self.normal]
 
     def form(self, node: Node) -> Normal | None:
         """The normal form of a changed tree; None if it has none."""
         try:
-            return normal(indexed(node, tuple(a for a in self.axes if a != "i")), self.rules)
+            return normal(self._indexed(node), self.rules)
         except (DerivationError, TooLarge, ValueError, KeyError):
             return None
 
@@ -126,10 +124,6 @@ class Expected:
                 form = self.form(second.node)
                 if form is not None:
                     yield first, second, form
-
-
-def _spaced(parts: list[str]) -> list[str]:
-    return [part if not n else f" {part}" for n, part in enumerate(parts)]
 
 
 @lru_cache(maxsize=KEPT)
@@ -151,14 +145,14 @@ def _variables(expr: sp.Expr) -> frozenset[str]:
 
 def candidates(task: Task, convention: Convention, stated: Statement) -> list[Expected]:
     """The derived equations that a statement may be meant to be, the likeliest first."""
-    refs = [one.name for one in walk(stated.tree) if isinstance(one, Ref)]
+    refs = array_names(stated.tree)
     about = About(stated.unknown, stated.layer == LAST, stated.below, stated.slope)
     found = list(dict.fromkeys(_about(task, convention, about)))
     if stated.unknown == "X":
         found = [_written_out(found[0]), *found]
         found.sort(key=lambda e: e.written != ("W" in refs))
     else:
-        found.sort(key=lambda e: e.variables != set(refs) & set(FAMILIES))
+        found.sort(key=lambda e: e.variables != refs & set(FAMILIES))
     return found
 
 

@@ -16,7 +16,6 @@ from lagrangenet.grading.formulas.indexed import (
     Sum,
     Sym,
     Tree,
-    changed,
 )
 from lagrangenet.grading.formulas.letters import Scripts
 from lagrangenet.grading.formulas.shapes import Axis, Value, component
@@ -90,17 +89,13 @@ class Calls(Arrays):
         layer, sample = LAST, ""
         for argument in mark.args or ():
             for name in argument.walk():
-                if not isinstance(name, Name) or not (meaning := self.words.meaning(name.name)):
+                if not isinstance(name, Name) or not self.role(name):
                     continue
-                if meaning.role in {"X", "Z"}:
+                if self.role(name) in {"X", "Z"}:
                     layer = self.scripts(name, "X").layer or LAST
-                for letter in (*self.scripts(name, "Y").letters, self.scripts(name, "Y").sample):
-                    if letter and self.letters.kind(letter) == "sample":
-                        sample = letter
+                sample = self.sample_of(self.scripts(name, "Y")) or sample
         own = self.scripts(mark, "Y")
-        for letter in (*own.letters, own.sample):
-            if letter and self.letters.kind(letter) == "sample":
-                sample = letter
+        sample = self.sample_of(own) or sample
         here = self.sample_index(sample)
         if mark.primes > 1:
             raise self.refuse(mark.at, "a second derivative of ℓ", "the first is needed")
@@ -108,6 +103,11 @@ class Calls(Arrays):
             return Value(Ref("ell", layer, (here,)))
         letters = [x for x in own.letters if self.letters.kind(x) == "component"]
         return self.slope_of_loss(layer, here, letters, mark.at, bool(sample))
+
+    def sample_of(self, found: Scripts) -> str:
+        """The letter of a sample among the scripts of a name; empty if there is none."""
+        letters = [x for x in (*found.letters, found.sample) if x]
+        return next((x for x in reversed(letters) if self.letters.kind(x) == "sample"), "")
 
     def slope_of_loss(
         self, layer: Layer, sample: str, letters: list[str], at: int, labelled: bool = False
@@ -124,10 +124,8 @@ class Calls(Arrays):
     def penalty(self, mark: Name) -> Value:
         """ω(W), ω′(W) of an array, or Ω(θ), the sum over all weights."""
         if mark.primes and mark.args and len(mark.args) == 1:
-            return replace(
-                (inside := self.value(mark.args[0])),
-                tree=Fun("omega", None, mark.primes, inside.tree),
-            )
+            at = self.value(mark.args[0])
+            return replace(at, tree=Fun("omega", None, mark.primes, at.tree))
         if not mark.args or self.is_theta(mark.args[0]):
             index, p, q = self.shapes.fresh(), self.shapes.fresh(), self.shapes.fresh()
             layer = Layer(index)
@@ -135,18 +133,14 @@ class Calls(Arrays):
             tree: Tree = Sum(p, component(layer), Sum(q, component(layer + -1), entry))
             return Value(Sum(index, Range("layer", None, Layer("", 1), LAST), tree))
         inside = self.value(mark.args[0])
-        tree = Fun("omega", None, mark.primes, inside.tree)
-        for axis in inside.axes:
-            tree = Sum(axis.index, axis.over, tree)
-        return Value(tree)
+        return replace(inside, tree=Fun("omega", None, mark.primes, inside.tree)).summed()
 
     def is_theta(self, mark: Mark) -> bool:
         """Whether an argument is all parameters."""
         if not isinstance(mark, Name):
             return False
-        meaning = self.words.meaning(mark.name)
-        bare = not mark.sups and not mark.subs
-        return meaning is not None and (meaning.role == "theta" or (meaning.role == "W" and bare))
+        role, bare = self.role(mark), not mark.sups and not mark.subs
+        return role == "theta" or (role == "W" and bare)
 
     def slope(self, mark: Slope) -> Value:
         """∂ℓ/∂x^N, ∂ℓ/∂z^k, ∂L/∂W^k, ∂x^N/∂z^N, ∂Ω/∂W^k."""
@@ -164,26 +158,23 @@ class Calls(Arrays):
             raise self.refuse(by.at, f"a derivative by {by.name}", "write ∂ℓ/∂x^N or ∂ℓ/∂z^k")
         if of == "lagrangian" and self.reading.loss:
             self.shapes.note("L was read as the loss of one sample")
+        value = self.error(layer, role, found, by)
         if of == "objective" or (of == "lagrangian" and not self.reading.loss):
-            value = self.error("ell1" if layer == LAST else "Delta", layer, role, found, by)
             return replace(value, tree=Mul((value.tree, Pow(Sym("M"), -1))))
-        return self.error("ell1" if layer == LAST else "Delta", layer, role, found, by)
+        return value
 
-    def error(self, name: str, layer: Layer, role: str, found: Scripts, by: Name) -> Value:
+    def error(self, layer: Layer, role: str, found: Scripts, by: Name) -> Value:
         """∂ℓ/∂x^k or ∂ℓ/∂z^k, which are Δ^k and δ^k; at the output what ℓ gives."""
-        if role == "Z":
-            name = "delta"
+        name = "delta" if role == "Z" else "ell1" if layer == LAST else "Delta"
         value = self.sampled(by, "Delta", layer, found, component(layer))
-        tree = changed(
-            value.tree, lambda one: replace(one, name=name) if isinstance(one, Ref) else one
-        )
+        tree = value.tree.map(lambda one: replace(one, name=name) if isinstance(one, Ref) else one)
         return replace(value, tree=tree)
 
     def differentiated(self, mark: Slope) -> tuple[str, Name]:
         """What is differentiated, and by what."""
         if not isinstance(mark.by, Name):
             raise self.refuse(mark.at, "a derivative by a formula", "differentiate by a name")
-        of = self.role(mark.of) if isinstance(mark.of, Name) else ""
+        of = self.role(mark.of)
         of = {"output": "X", "sigma": "X", "omega": "Omega"}.get(of, of)
         if of not in {"ell", "objective", "lagrangian", "X", "Omega"}:
             raise self.refuse(mark.at, "a derivative of this", "write ∂ℓ/∂x^N, or ∂L/∂W^k")
@@ -200,7 +191,7 @@ class Calls(Arrays):
         def gradient(one: Tree) -> Tree:
             return Ref(name, one.layer, (*here, *one.at)) if isinstance(one, Ref) else one
 
-        return replace(value, tree=changed(value.tree, gradient))
+        return replace(value, tree=value.tree.map(gradient))
 
     def jacobian(self, by: Name, at: int) -> Value:
         """∂x^k/∂z^k."""

@@ -2,15 +2,16 @@
 
 An index is a name; a layer is a base (``k``, ``N``, or a bound name) and an offset. Array operations
 of the derivation (:mod:`lagrangenet.symbolic.tensor`) become the same trees as a formula that was read,
-so that they can be compared. A changed tree whose shapes no longer fit is contracted by position,
-because that is what a student's wrong line means too.
+so that they can be compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+
+from lagrangenet.symbolic.branches import Branching
 
 
 @dataclass(frozen=True, order=True)
@@ -52,7 +53,7 @@ SAMPLES = Range("sample")
 FREE = "free "
 
 
-class Tree:
+class Tree(Branching["Tree"]):
     """An expression in index notation."""
 
 
@@ -122,7 +123,7 @@ class Sum(Tree):
     body: Tree
 
 
-ONE, MINUS = Num(Fraction(1)), Num(Fraction(-1))
+MINUS = Num(Fraction(-1))
 
 
 def negative(tree: Tree) -> Tree:
@@ -130,35 +131,26 @@ def negative(tree: Tree) -> Tree:
     return Mul((MINUS, tree))
 
 
-def changed(tree: Tree, change: Callable[[Tree], Tree]) -> Tree:
-    """The tree rebuilt bottom-up, every node passed through ``change``."""
-    match tree:
-        case Fun():
-            tree = replace(tree, arg=changed(tree.arg, change))
-        case Add(terms):
-            tree = Add(tuple(changed(term, change) for term in terms))
-        case Mul(factors):
-            tree = Mul(tuple(changed(factor, change) for factor in factors))
-        case Pow(base, exponent):
-            tree = Pow(changed(base, change), exponent)
-        case Sum():
-            tree = replace(tree, body=changed(tree.body, change))
-    return change(tree)
+def array_names(tree: Tree) -> set[str]:
+    """The names of all arrays in a tree."""
+    return {one.name for one in tree.walk() if isinstance(one, Ref)}
 
 
-def walk(tree: Tree) -> Iterator[Tree]:
-    """The node and all below it."""
-    yield tree
-    match tree:
-        case Fun() as function:
-            yield from walk(function.arg)
-        case Add(inside) | Mul(inside):
-            for one in inside:
-                yield from walk(one)
-        case Pow(base, _):
-            yield from walk(base)
-        case Sum() as total:
-            yield from walk(total.body)
+def free_letters(tree: Tree) -> list[str]:
+    """The indices that no sum binds, each once."""
+    found = [index for one in tree.walk() if isinstance(one, Ref) for index in one.at]
+    return [index for index in dict.fromkeys(found) if index.startswith(FREE)]
+
+
+def belongs(layers: Mapping[str, Layer]) -> Layer | None:
+    """The layer of a function without one: of its weights, else of what it is taken at.
+
+    ``layers`` are those of the arrays in its argument, by name.
+    """
+    for name in ("b", "W", "Z", "X"):
+        if name in layers:
+            return layers[name]
+    return next(iter(layers.values()), None)
 
 
 def renamed(tree: Tree, names: Mapping[str, str]) -> Tree:
@@ -173,7 +165,7 @@ def renamed(tree: Tree, names: Mapping[str, str]) -> Tree:
             return replace(one, index=names.get(one.index, one.index))
         return one
 
-    return changed(tree, change)
+    return tree.map(change)
 
 
 def relayered(tree: Tree, at: Callable[[Layer], Layer]) -> Tree:
@@ -186,7 +178,7 @@ def relayered(tree: Tree, at: Callable[[Layer], Layer]) -> Tree:
             return replace(one, over=one.over.relayered(at))
         return one
 
-    return changed(tree, change)
+    return tree.map(change)
 
 
 def rebased(base: str, other: str, step: int = 0) -> Callable[[Layer], Layer]:

@@ -15,13 +15,11 @@ from lagrangenet.grading.formulas.conventions import FAMILIES, Convention, Scale
 from lagrangenet.grading.formulas.names import ARRAYS, Vocabulary
 from lagrangenet.grading.formulas.parts import Answer, Verdict, judge_part
 from lagrangenet.grading.formulas.task import Task
-from lagrangenet.grading.formulas.tree import Name, Slope
+from lagrangenet.grading.formulas.tree import Slope
 from lagrangenet.symbolic.notation import Notation
 
 #: The constraints' sign and scale that a student may choose.
 SCALES = tuple(Scale(sign, power) for power in (0, -1) for sign in (1, -1))
-
-
 _GRADIENTS = ("weights", "biases", "update")
 
 
@@ -71,7 +69,7 @@ def _vocabularies(task: Task, answer: Answer) -> Iterator[Vocabulary]:
 
 def _in_convention(task: Task, answer: Answer, words: Vocabulary) -> dict[str, Verdict]:
     """Verdicts in the convention of the student's Lagrangian, or in one that fits all parts."""
-    base = _setting(task, answer, words, task.convention)
+    base = _setting(task, answer, words)
     base = replace(base, inputs_first=_inputs_first(answer, base))
     verdicts: dict[str, Verdict] = {}
     given = "lagrangian" in answer.lines
@@ -93,7 +91,7 @@ def _alternatives(answer: Answer, setting: Setting, given: bool) -> Iterator[Con
     parts, convention = set(answer.lines), setting.convention
     if "output" not in parts or not parts & set(_GRADIENTS):
         return
-    families = {FAMILIES[v] for v in _variables(answer, setting)}
+    families = {FAMILIES[v] for v in _variables(answer, setting.words)}
     for scale in SCALES:
         if scale != convention.errors and "errors" in families:
             yield replace(convention, errors=scale)
@@ -101,7 +99,7 @@ def _alternatives(answer: Answer, setting: Setting, given: bool) -> Iterator[Con
             yield replace(convention, constraint=scale)
 
 
-def _variables(answer: Answer, setting: Setting) -> set[str]:
+def _variables(answer: Answer, words: Vocabulary) -> set[str]:
     """The multipliers and errors of an answer; errors only if they are symbols.
 
     ∂ℓ/∂x^k and ∂ℓ/∂z^k are what they are: no convention changes their sign.
@@ -109,19 +107,13 @@ def _variables(answer: Answer, setting: Setting) -> set[str]:
     found = set()
     for line in (line for lines in answer.lines.values() for line in lines):
         for mark in line.walk():
-            role = _role(mark, setting)
-            if role in FAMILIES:
+            if (role := words.role(mark)) in FAMILIES:
                 found.add(role)
-            if isinstance(mark, Slope) and _role(mark.of, setting) == "ell":
-                by = _role(mark.by, setting)
+            if isinstance(mark, Slope) and words.role(mark.of) == "ell":
+                by = words.role(mark.by)
                 if by == "Z" or (by in {"X", "output"} and mark in line.members):
                     return found - {"Delta", "delta"}
     return found
-
-
-def _role(mark: object, setting: Setting) -> str:
-    meaning = setting.words.meaning(mark.name) if isinstance(mark, Name) else None
-    return "" if meaning is None else meaning.role
 
 
 def _fitting(
@@ -162,14 +154,13 @@ def _followed(
     return result
 
 
-def _setting(task: Task, answer: Answer, words: Vocabulary, convention: Convention) -> Setting:
-    options = answer.options
-    chosen = convention
+def _setting(task: Task, answer: Answer, words: Vocabulary) -> Setting:
+    options, convention = answer.options, task.convention
     if "objective" in options:
-        chosen = replace(chosen, objective=options["objective"])
+        convention = replace(convention, objective=options["objective"])
     return Setting(
         task,
-        chosen,
+        convention,
         words,
         options.get("weights") == "inputs first",
         options.get("samples", ""),
@@ -216,12 +207,8 @@ def _lagrangian(answer: Answer, setting: Setting, declared: bool) -> tuple[Verdi
 
 def _splittings(answer: Answer, setting: Setting) -> list[str]:
     """Which constraints the student may have put in, by the multipliers that occur."""
-    roles = {
-        meaning.role
-        for line in answer.lines["lagrangian"]
-        for mark in line.walk()
-        if isinstance(mark, Name) and (meaning := setting.words.meaning(mark.name))
-    }
+    marks = [mark for line in answer.lines["lagrangian"] for mark in line.walk()]
+    roles = {setting.words.role(mark) for mark in marks}
     if {"lambda", "mu"} <= roles:
         return ["preactivation"]
     return ["activation", "z"] if "Z" in roles else ["activation"]

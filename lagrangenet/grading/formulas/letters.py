@@ -137,8 +137,7 @@ class _Gathering:
 
     def name(self, mark: Name) -> None:
         """An array, whose indices have their places; ℓ_i has a sample."""
-        meaning = self.words.meaning(mark.name)
-        role = "" if meaning is None else meaning.role
+        role = self.words.role(mark)
         if role in {"ell", "objective", "lagrangian"}:
             for one in (*mark.subs, *mark.sups):
                 if not self.words.is_layer(one) and one.symbol.isalpha():
@@ -199,9 +198,7 @@ def _layer_letters(line: Mark, words: Vocabulary) -> set[str]:
     """Letters that stand where a layer stands."""
     found = set()
     for mark in line.walk():
-        if isinstance(mark, Name) and (meaning := words.meaning(mark.name)):
-            if meaning.role not in ARRAYS and meaning.role not in {"sigma", "n"}:
-                continue
+        if isinstance(mark, Name) and words.role(mark) in {*ARRAYS, "sigma", "n"}:
             place = mark.sups or mark.subs
             found |= {one.symbol for one in place if one.symbol in words.layers}
     return found
@@ -221,6 +218,5 @@ def _limited(binder: Binder, words: Vocabulary) -> str:
             return "layer"
         if mark.subs or mark.sups:
             return "component"
-        meaning = words.meaning(mark.name)
-        return "sample" if meaning is not None and meaning.role == "M" else ""
+        return "sample" if words.role(mark) == "M" else ""
     return ""

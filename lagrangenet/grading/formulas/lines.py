@@ -16,7 +16,7 @@ from lagrangenet.grading.formulas.arrays import Reading
 from lagrangenet.grading.formulas.attempts import Attempt, Setting, compared_to
 from lagrangenet.grading.formulas.evidence import AGREE, UNKNOWN, decisive, first_gap
 from lagrangenet.grading.formulas.expected import Expected
-from lagrangenet.grading.formulas.indexed import LAST, Fun, K, Layer, Ref, Sym, Tree, walk
+from lagrangenet.grading.formulas.indexed import LAST, Fun, K, Layer, Ref, Sym, Tree
 from lagrangenet.grading.formulas.mistakes import READINGS, Mistake, explained, where_it_ends
 from lagrangenet.grading.formulas.names import Vocabulary
 from lagrangenet.grading.formulas.numbers import Comparison
@@ -185,9 +185,8 @@ def _readings(line: Line, part: str, setting: Setting) -> Iterator[_Choice]:
 
 
 def _bare(mark: Name, words: Vocabulary) -> bool:
-    meaning = words.meaning(mark.name)
     layered = any(words.is_layer(script) for script in (*mark.sups, *mark.subs))
-    return meaning is not None and meaning.role in {"Delta", "delta"} and not layered
+    return words.role(mark) in {"Delta", "delta"} and not layered
 
 
 def _default(part: str) -> Subject | None:
@@ -222,7 +221,7 @@ def _attempts(
 
 def _solved(stated: Statement, part: str) -> Statement:
     """A statement; with a trouble if its right side is what it should say."""
-    arrays = [one for one in walk(stated.tree) if isinstance(one, Ref)]
+    arrays = [one for one in stated.tree.walk() if isinstance(one, Ref)]
     if part in {"weights", "biases"}:
         circular = any(one.name.startswith("slope") for one in arrays)
     else:
@@ -247,7 +246,7 @@ def _accepted(attempt: Attempt, setting: Setting) -> Judged:
 
 def _notes(attempt: Attempt, task: Task) -> tuple[str, ...]:
     found = list(attempt.stated.notes)
-    marks = list(walk(attempt.stated.tree))
+    marks = list(attempt.stated.tree.walk())
     if task.functions.penalty is None and Sym("rho") in marks:
         found.append("the assignment has no regularizer: ρ = 0")
     found += _where_it_holds(attempt, marks, task)
@@ -261,7 +260,7 @@ def _where_it_holds(attempt: Attempt, marks: list[Tree], task: Task) -> list[str
     functions, expected = task.functions, attempt.expected
     if functions.hidden == functions.output or expected.layers not in {"hidden", "all"}:
         return []
-    found = [one for one in walk(expected.tree) if isinstance(one, Fun) and one.name == "sigma"]
+    found = [one for one in expected.tree.walk() if isinstance(one, Fun) and one.name == "sigma"]
     opaque = any(isinstance(one, Fun | Ref) and one.name in {"sigma", "jac"} for one in marks)
     coupled = len(functions.kinds) > 1 and any(one.order for one in found)
     if not found or expected.label == "L" or (opaque and not coupled):

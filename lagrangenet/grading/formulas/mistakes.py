@@ -19,7 +19,7 @@ from lagrangenet.grading.formulas.attempts import (
 from lagrangenet.grading.formulas.conventions import FAMILIES
 from lagrangenet.grading.formulas.evidence import comparisons
 from lagrangenet.grading.formulas.expected import candidates
-from lagrangenet.grading.formulas.indexed import FREE, Range, Ref, Sum, walk
+from lagrangenet.grading.formulas.indexed import FREE, Range, Sum, free_letters
 from lagrangenet.grading.formulas.numbers import Comparison
 from lagrangenet.grading.formulas.shapes import Trouble
 
@@ -35,12 +35,8 @@ TROUBLES: Mapping[str, tuple[str, str]] = {
     "circular": ("circular", "Write out what this is equal to."),
     "sum": ("limits of a sum", "What does each index run over?"),
 }
-
-
 #: At most so many pairs of mistakes are tried, and so many readings of a wrong line.
 PAIRS, READINGS = 1500, 4
-
-
 #: Numbers below this say nothing about a ratio.
 SMALL = 1e-6
 
@@ -112,8 +108,7 @@ _OTHERS: Mapping[str, tuple[str, str]] = {
 def _unbound(attempt: Attempt) -> Mistake | None:
     """An index that stands on the right alone, where a sum over it would make the line right."""
     tree = attempt.stated.tree
-    found = [index for one in walk(tree) if isinstance(one, Ref) for index in one.at]
-    letters = [index for index in dict.fromkeys(found) if index.startswith(FREE)]
+    letters = free_letters(tree)
     for index in letters:
         tree = Sum(index, Range("component"), tree)
     if not letters or form_of(tree, attempt.expected) != attempt.expected.normal:

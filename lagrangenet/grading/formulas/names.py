@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from lagrangenet.grading.formulas.indexed import LAST, K, Layer
 from lagrangenet.grading.formulas.tokens import GREEK
-from lagrangenet.grading.formulas.tree import Script
+from lagrangenet.grading.formulas.tree import Mark, Name, Script
 from lagrangenet.symbolic.notation import Notation
 
 #: Roles of arrays with a layer, and their number of components.
@@ -89,6 +89,11 @@ class Vocabulary:
     def meaning(self, name: str) -> Meaning | None:
         """What a name means, None if nothing."""
         return self.roles.get(name)
+
+    def role(self, mark: Mark) -> str:
+        """The role of a name; empty of anything else."""
+        meaning = self.meaning(mark.name) if isinstance(mark, Name) else None
+        return "" if meaning is None else meaning.role
 
     def is_layer(self, script: Script) -> bool:
         """Whether a script can be a layer: k, N, a number, or one with an offset."""

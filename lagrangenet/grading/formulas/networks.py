@@ -20,17 +20,9 @@ from lagrangenet.grading.formulas.conventions import UNIT, Scale
 from lagrangenet.symbolic import language as l
 from lagrangenet.symbolic.worlds import World
 from lagrangenet.verify import unlisted
-from lagrangenet.verify.textbook import (
-    ACTIVATION_RULES,
-    LOSS_RULES,
-    REGULARIZER_RULES,
-    Rule,
-    rule,
-)
+from lagrangenet.verify.tables import ACTIVATION_RULES, LOSS_RULES, REGULARIZER_RULES, Rule, rule
 
 Array = NDArray[Any]
-
-
 #: Widths and samples: square nowhere, depth 2 to 4, M = 1 among them.
 SIZES = (((2, 3, 4, 3), 6), ((3, 4, 2, 3, 2), 1), ((4, 2, 3), 7))
 
@@ -82,7 +74,7 @@ class Instance(World):
         number = (
             np.array([[at]]) if np.iscomplexobj(at) and np.imag(at) else np.array([[np.real(at)]])
         )
-        return (found.slope if order else found.value)(number)[0, 0]
+        return found.of(order)(number)[0, 0]
 
     def scalar(self, name: str) -> float:
         """A positive scalar; ρ is zero where there is no regularizer."""
@@ -261,7 +253,7 @@ def apply(one: Instance, name: str, layer: int, order: int, z: Array, axis: int 
     if name == "omega":
         found = one.rule(name, ())
         if found is not None:
-            return np.asarray((found.slope if order else found.value)(z))
+            return np.asarray(found.of(order)(z))
     if name in {"sigma", "omega"}:
         labels = (layer,) if name == "sigma" else ()
         values = [one.componentwise(name, labels, order, v) for v in z.ravel()]
@@ -291,6 +283,6 @@ def _along(
             [[one.coupled("sigma", (layer, p), (), list(row)) for p in span] for row in rows]
         ).real
     else:
-        value = (found.slope if order else found.value)(rows)
+        value = found.of(order)(rows)
     moved = np.asarray(value).reshape(turned.shape)
     return np.moveaxis(moved, -1, axis) if z.ndim else moved.reshape(())

@@ -24,7 +24,7 @@ from lagrangenet.grading.formulas.indexed import (
     Sum,
     Sym,
     Tree,
-    changed,
+    belongs,
     renamed,
 )
 from lagrangenet.grading.formulas.terms import (
@@ -41,6 +41,7 @@ from lagrangenet.grading.formulas.terms import (
     uses,
 )
 
+#: The largest power that is multiplied out.
 POWER = 8
 
 
@@ -218,16 +219,13 @@ def _single(inner: Normal) -> tuple[str, Layer | None, tuple[str, ...]] | None:
 
 
 def _layer_of(inner: Normal) -> Layer | None:
-    """The layer that a function without one belongs to: of its weights, else of what it is taken at."""
+    """The layer that a function without one belongs to."""
     found: dict[str, Layer] = {}
     for term in inner.terms:
         for (name, _, layer, _, _), _ in term.factors:
             if layer is not None:
                 found.setdefault(name, layer)
-    for name in ("b", "W", "Z", "X"):
-        if name in found:
-            return found[name]
-    return next(iter(found.values()), None)
+    return belongs(found)
 
 
 def _as_preactivation(inner: Normal) -> Normal:
@@ -264,4 +262,4 @@ def _placed(rule: Tree, names: Mapping[str, str], value: Ref | None = None) -> T
             return value
         return one
 
-    return renamed(changed(rule, change), names)
+    return renamed(rule.map(change), names)

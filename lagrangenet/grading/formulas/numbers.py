@@ -1,9 +1,8 @@
 """Both sides in numbers, at small random networks: the second opinion beside the normal form.
 
 The derived side is evaluated by :mod:`lagrangenet.symbolic.evaluate` from SymPy's expression, the
-student's side here from the tree that was read, before any rewriting. The functions are those of the
-problem as the oracles of :mod:`lagrangenet.verify` have them; where the assignment leaves them open,
-random analytic ones. No two widths are equal, and M = 1 and M ≥ 6 both occur.
+student's side here from the tree that was read, before any rewriting. See :mod:`.networks` for the
+functions and the sizes.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from lagrangenet.grading.formulas.indexed import (
     Sum,
     Sym,
     Tree,
-    walk,
+    belongs,
 )
 from lagrangenet.grading.formulas.networks import Array, Instance, apply
 from lagrangenet.symbolic import language as l
@@ -85,7 +84,7 @@ def numeric(tree: Tree, point: Point) -> Named:
             return _entry(tree, point)
         case Fun():
             inner = numeric(tree.arg, point)
-            layer = tree.layer or layer_of(tree.arg)
+            layer = tree.layer or _layer_of(tree.arg)
             where = 0 if layer is None else point.layer(layer)
             if tree.name == "sigma" and not 1 <= where <= point.network.depth:
                 raise DerivationError(f"there is no σ of layer {where}")
@@ -164,16 +163,13 @@ def _total(tree: Sum, point: Point) -> Named:
     return Named(inner.array * size, inner.axes)
 
 
-def layer_of(tree: Tree) -> Layer | None:
+def _layer_of(tree: Tree) -> Layer | None:
     """The layer that a function without one belongs to."""
     found: dict[str, Layer] = {}
-    for one in walk(tree):
+    for one in tree.walk():
         if isinstance(one, Ref) and one.layer is not None:
             found.setdefault(one.name, one.layer)
-    for name in ("b", "W", "Z", "X"):
-        if name in found:
-            return found[name]
-    return next(iter(found.values()), None)
+    return belongs(found)
 
 
 @dataclass(frozen=True)
@@ -220,11 +216,7 @@ def _function(expr: sp.Expr) -> Any:
 @cache
 def derived_values(expr: sp.Expr, network: Instance, k: int, axes: tuple[str, ...]) -> Array:
     """The derived side, for all values of its free indices."""
-    sizes = {
-        "i": network.samples,
-        "p": network.widths[k],
-        "q": network.widths[k - 1],
-    }
+    sizes = {"i": network.samples, "p": network.widths[k], "q": network.widths[k - 1]}
     symbols = {"i": l.i, "p": l.p, "q": l.q}
     shape = [sizes[axis] for axis in axes]
     result = np.empty(shape)

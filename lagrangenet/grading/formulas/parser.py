@@ -32,22 +32,13 @@ from lagrangenet.grading.formulas.tree import (
 
 #: Factors of a product, terms of a sum.
 FACTORS, SUMMANDS = 30, 60
-
-
 _EQUAL = {"=", "<-", ":=", "+=", "-="}
-
-
 _PRODUCTS = {"*", "·", "⊙", "@", "/"}
-
-
 _GOES_ON = _EQUAL | _PRODUCTS | {"+", "-", ","}
-
-
+#: What may stand in a condition besides names and numbers.
 _RELATIONS = {
     ",", ":", "(", ")", "=", "<=", ">=", "<", ">", "in", "...", "..", "-", "+", "{", "}", ".",
 }  # fmt: skip
-
-
 #: The longest word in a condition.
 LONGEST = 6
 

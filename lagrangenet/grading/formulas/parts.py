@@ -55,12 +55,6 @@ class Verdict:
         """The mistake in one sentence."""
         return "; and ".join(mistake.message for mistake in self.mistakes) or self.message
 
-    @property
-    def label(self) -> str:
-        """The label of the equation."""
-        wrong = [one for one in self.judged if not one.right]
-        return next((one.label for one in (*wrong, *self.judged)), "")
-
     def __str__(self) -> str:
         words = [f"{self.part}: {self.verdict.replace('_', ' ')}"]
         if self.diagnosis:
@@ -139,8 +133,7 @@ def judge_part(part: str, answer: Answer, setting: Setting, search: bool = True)
 def _initial(line: Line, setting: Setting) -> bool:
     """``x^0 = x``, which says that the states begin with the inputs."""
     first = line.members[0]
-    meaning = setting.words.meaning(first.name) if isinstance(first, Name) else None
-    if meaning is None or meaning.role != "X" or not isinstance(first, Name):
+    if not isinstance(first, Name) or setting.words.role(first) != "X":
         return False
     return scripts(first, "X", setting.words, {}).layer == Layer("", 0)
 
@@ -152,10 +145,7 @@ def _definition(line: Line, setting: Setting) -> tuple[str, Definition] | None:
     left, right = line.members
     if not isinstance(left, Name) or left.args or left.primes or left.subs:
         return None
-    meaning = setting.words.meaning(left.name)
-    if meaning is not None and meaning.role != "objective":
-        return None
-    if left.name in {"dW", "db", "G", "g"}:
+    if setting.words.role(left) not in {"", "objective"} or left.name in {"dW", "db", "G", "g"}:
         return None
     return left.name, Definition(right, bool(left.sups))
 

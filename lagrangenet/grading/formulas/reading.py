@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from lagrangenet.grading.formulas.arrays import Definition, Reading
+from lagrangenet.grading.formulas.arrays import Definition
 from lagrangenet.grading.formulas.indexed import (
     LAST,
     K,
@@ -24,7 +24,6 @@ from lagrangenet.grading.formulas.indexed import (
     Tree,
     rebased,
     relayered,
-    walk,
 )
 from lagrangenet.grading.formulas.names import ARRAYS
 from lagrangenet.grading.formulas.shapes import Axis, Value
@@ -44,8 +43,6 @@ from lagrangenet.grading.formulas.tree import (
     Turned,
 )
 from lagrangenet.grading.formulas.words import called
-
-__all__ = ["Definition", "Reader", "Reading"]
 
 
 class Reader(Sums):
@@ -94,12 +91,7 @@ class Reader(Sums):
     @staticmethod
     def summed_squares(value: Value) -> Value:
         """(x − y)² of two columns where a number is expected: the sum of the squares."""
-        if value.scalar or not _is_square(value.tree):
-            return value
-        tree = value.tree
-        for axis in value.axes:
-            tree = Sum(axis.index, axis.over, tree)
-        return Value(tree)
+        return value.summed() if _is_square(value.tree) else value
 
     def chain(self, mark: Chain) -> Value:
         """A product; which of its signs bind first is a choice of the reading."""
@@ -145,10 +137,7 @@ class Reader(Sums):
         """A power, componentwise; ‖v‖² is the sum of the squares."""
         if isinstance(mark.base, Bars) and mark.exponent == 2:
             inside = self.value(mark.base.inside)
-            tree: Tree = Mul((inside.tree, inside.tree))
-            for axis in inside.axes:
-                tree = Sum(axis.index, axis.over, tree)
-            return Value(tree)
+            return replace(inside, tree=Mul((inside.tree, inside.tree))).summed()
         base = self.value(mark.base)
         if base.matrix and not isinstance(mark.base, Signed) and not self.batch:
             raise self.refuse(mark.at, "a power of a matrix", "write the product")
@@ -229,5 +218,6 @@ def _is_square(tree: Tree) -> bool:
     """Whether a product has a square in it."""
     factors = tree.factors if isinstance(tree, Mul) else (tree,)
     return any(isinstance(one, Pow) and one.exponent == 2 for one in factors) or any(
-        isinstance(one, Mul | Sum) and any(isinstance(x, Pow) for x in walk(one)) for one in factors
+        isinstance(one, Mul | Sum) and any(isinstance(x, Pow) for x in one.walk())
+        for one in factors
     )

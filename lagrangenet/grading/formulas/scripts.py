@@ -24,11 +24,8 @@ CALLED = frozenset({
 })  # fmt: skip
 #: Functions whose argument may stand without brackets.
 _BARE = {"log", "ln", "exp", "tanh"}
-
-
+#: Words between a formula and where it holds.
 CONDITIONS = {"for", "where", "with", "if", "all", "and"}
-
-
 #: Scripts at one bracket.
 MARKS = 6
 #: Letters of a name.

@@ -65,6 +65,13 @@ class Value:
         """The transpose."""
         return Value(self.tree, self.columns, self.rows)
 
+    def summed(self) -> Value:
+        """The sum of all entries."""
+        tree = self.tree
+        for axis in self.axes:
+            tree = Sum(axis.index, axis.over, tree)
+        return Value(tree)
+
     def as_column(self) -> Value:
         """A vector as a column."""
         return self.turned() if self.rows is None else self

@@ -23,12 +23,11 @@ from lagrangenet.grading.formulas.indexed import (
     Ref,
     Sym,
     Tree,
-    changed,
+    free_letters,
     negative,
     rebased,
     relayered,
     renamed,
-    walk,
 )
 from lagrangenet.grading.formulas.normal import Rules, normal
 from lagrangenet.grading.formulas.reading import Reader
@@ -145,14 +144,11 @@ def _oriented(reader: Reader, subject: Subject, member: Mark) -> Value:
     for letter, layer in zip(subject.letters, extents(subject), strict=False):
         reader.index(letter, component(layer), member.at)
     value = reader.value(member)
-    if value.scalar and (subject.letters or not _needs_axes(value.tree)):
+    constant = not any(isinstance(one, Ref | Fun) for one in value.tree.walk())
+    if value.scalar and (subject.letters or constant):
         free = dict(zip((FREE + one for one in subject.letters), names, strict=False))
         return replace(value, tree=renamed(value.tree, free))
     return _with_axes(reader, subject, value, member)
-
-
-def _needs_axes(tree: Tree) -> bool:
-    return bool([one for one in walk(tree) if isinstance(one, Ref | Fun)])
 
 
 def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> Value:
@@ -167,7 +163,7 @@ def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> 
         if axis.over == SAMPLES:
             names[axis.index] = "i"
     described = " by ".join(width(one.layer) for one in wanted)
-    free = _free_letters(value.tree)
+    free = free_letters(value.tree)
     if value.scalar and len(free) == len(wanted) == 1:
         return replace(value, tree=renamed(value.tree, {free[0]: "p"}))
     if len(axes) != len(wanted):
@@ -193,11 +189,6 @@ def _with_axes(reader: Reader, subject: Subject, value: Value, member: Mark) -> 
     return replace(value, tree=renamed(value.tree, names))
 
 
-def _free_letters(tree: Tree) -> list[str]:
-    found = [index for one in walk(tree) if isinstance(one, Ref) for index in one.at]
-    return [index for index in dict.fromkeys(found) if index.startswith(FREE)]
-
-
 def _around(subject: Subject, value: Value, sign: int) -> Value:
     """W ± what is added to it."""
     own = Ref(subject.role, subject.layer, ("p", "q")[: len(extents(subject))])
@@ -212,13 +203,13 @@ def _solved(reader: Reader, line: Line, subject: Subject, members: list[Mark]) -
     tree: Tree = Add((left.tree, negative(right.tree)))
     if subject.role in {"W", "b"}:
         return _finished(reader, subject, tree, line.at, bool(subject.letters))
-    unknown = next((one for one in walk(tree) if isinstance(one, Ref) and _is(one, subject)), None)
+    unknown = next((one for one in tree.walk() if isinstance(one, Ref) and _is(one, subject)), None)
     slope = None if unknown is None else _coefficient(tree, unknown)
     if unknown is None or slope is None:
         raise FormulaError(
             reader.text, line.at, "this is not solved for the unknown", "write it on the left"
         )
-    rest = changed(tree, lambda one: Num(Fraction(0)) if one == unknown else one)
+    rest = tree.map(lambda one: Num(Fraction(0)) if one == unknown else one)
     solution = Mul((Num(Fraction(-1)), rest, Pow(slope, -1)))
     return _finished(reader, subject, solution, line.at, bool(subject.letters))
 

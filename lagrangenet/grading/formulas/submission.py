@@ -85,18 +85,14 @@ def _from_toml(text: str, name: str) -> dict[str, str]:
     for key, value in inner.items() if isinstance(inner, dict) else ():
         if key == "conventions" and isinstance(value, dict):
             found[key] = "\n".join(f"{k} = {v}" for k, v in value.items())
-        elif isinstance(value, str) and _kept(key):
+        elif isinstance(value, str) and _key(key):
             found[_key(key)] = value
-        elif isinstance(value, list) and _kept(key) and all(isinstance(v, str) for v in value):
+        elif isinstance(value, list) and _key(key) and all(isinstance(v, str) for v in value):
             found[_key(key)] = "\n".join(value)
         else:
             known = ", ".join((*PARTS, "notation", "conventions"))
             raise DataError(f"{name}: key {key!r} is not one of {known} with a text")
     return found
-
-
-def _kept(key: str) -> bool:
-    return bool(_key(key))
 
 
 def _key(heading: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from lagrangenet.grading.formulas.functions import Calls
@@ -58,21 +60,24 @@ class Sums(Calls):
 
     def over_samples(self, binder: Binder, body: Mark) -> Value:
         """Σ over samples; of an array of all samples, along its axis."""
-        index = self.shapes.fresh()
-        known = self.names.get(binder.symbol)
-        self.names[binder.symbol] = index
-        self.sample.append(index)
-        inside = self.value(body)
-        self.sample.pop()
-        if known is None:
-            del self.names[binder.symbol]
-        else:
-            self.names[binder.symbol] = known
+        with self.bound_by(binder) as index:
+            self.sample.append(index)
+            inside = self.value(body)
+            self.sample.pop()
         self.check_limits(binder, "the samples", self.is_count(binder.upper))
         if inside.rows is not None and inside.rows.over == SAMPLES and self.batch:
             tree = Sum(inside.rows.index, SAMPLES, inside.tree)
             return Value(tree, inside.columns)
         return replace(inside, tree=Sum(index, SAMPLES, inside.tree))
+
+    @contextmanager
+    def bound_by(self, binder: Binder) -> Iterator[str]:
+        """The letter of a sum under a new name, as long as its body is read."""
+        outside = self.names
+        index = self.shapes.fresh()
+        self.names = {**outside, binder.symbol: index}
+        yield index
+        self.names = outside
 
     def is_count(self, upper: Mark | None) -> bool:
         """Whether a limit is the number of samples: M, n without a layer, |I|."""
@@ -92,14 +97,8 @@ class Sums(Calls):
 
     def over_components(self, binder: Binder, body: Mark) -> Value:
         """Σ over the components of a layer, which its limit has to name."""
-        index = self.shapes.fresh()
-        known = self.names.get(binder.symbol)
-        self.names[binder.symbol] = index
-        inside = self.value(body)
-        if known is None:
-            del self.names[binder.symbol]
-        else:
-            self.names[binder.symbol] = known
+        with self.bound_by(binder) as index:
+            inside = self.value(body)
         layer = self.ranges.get(index)
         self.check_limits(binder, f"the components {binder.symbol}", isinstance(binder.upper, Name))
         if isinstance(binder.upper, Name) and layer is not None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -65,12 +66,10 @@ class Task:
         found = rules(f.hidden, f.output, f.loss, f.penalty)
         if f.factor == 1.0 and not f.entries:
             return found
-        factor = [Num(_fraction(f.factor))]
-        scaled = {
-            order: Mul((*factor, tree, *((Pow(Sym("n", LAST), -1),) if f.entries else ())))
-            for order, tree in found.loss.items()
-        }
-        return Rules(**{**vars(found), "loss": MappingProxyType(scaled)})
+        share = (Pow(Sym("n", LAST), -1),) if f.entries else ()
+        factor = Num(Fraction(f.factor).limit_denominator(10**6))
+        scaled = {order: Mul((factor, tree, *share)) for order, tree in found.loss.items()}
+        return replace(found, loss=MappingProxyType(scaled))
 
     @property
     def biases(self) -> bool:
@@ -116,7 +115,7 @@ class Task:
             network.over_samples,
         )
         if table.get("samples") == "one":
-            convention = Convention("sample", *list(vars(convention).values())[1:])
+            convention = replace(convention, objective="sample")
         notation = table.get("notation", "kkt")
         if notation not in names():
             raise ProblemError(f"formulas.notation is {notation!r}; known: {', '.join(names())}")
@@ -131,12 +130,6 @@ def _chosen(table: Mapping[str, Any], key: str, known: Mapping[str, Any], defaul
     if not isinstance(value, str) or value not in known:
         raise ProblemError(f"formulas.{key} is {value!r}; known: {', '.join(known)}")
     return known[value]
-
-
-def _fraction(number: float) -> Any:
-    from fractions import Fraction
-
-    return Fraction(number).limit_denominator(10**6)
 
 
 def part_of(name: str) -> str:

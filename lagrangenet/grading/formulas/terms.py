@@ -15,8 +15,8 @@ from typing import Any
 from lagrangenet.errors import LagrangenetError
 from lagrangenet.grading.formulas.indexed import Layer, Range
 
-TERMS, FACTORS, POWER, ORDERS = 600, 40, 8, 24
-
+#: At most so many terms, factors of one, and orders of bound indices that are tried.
+TERMS, FACTORS, ORDERS = 600, 40, 24
 
 #: A factor: name, order, layer, indices, normal form of an argument.
 Factor = tuple[str, int, Layer | None, tuple[str, ...], "Normal | None"]
@@ -149,8 +149,7 @@ def uses(factor: Factor, index: str) -> bool:
 
 def _renamed(factor: Factor, names: Mapping[str, str], layers: Mapping[str, str]) -> Factor:
     name, order, layer, at, inner = factor
-    if layer is not None and layer.base in layers:
-        layer = Layer(layers[layer.base], layer.offset)
+    layer = None if layer is None else _layer(layer, layers)
     if inner is not None:
         terms = tuple(
             Term(
@@ -165,12 +164,11 @@ def _renamed(factor: Factor, names: Mapping[str, str], layers: Mapping[str, str]
 
 
 def _range(over: Range, names: Mapping[str, str]) -> Range:
-    def at(layer: Layer | None) -> Layer | None:
-        if layer is None or layer.base not in names:
-            return layer
-        return Layer(names[layer.base], layer.offset)
+    return over.relayered(lambda layer: _layer(layer, names))
 
-    return Range(over.kind, at(over.layer), at(over.low), at(over.high))
+
+def _layer(layer: Layer, names: Mapping[str, str]) -> Layer:
+    return Layer(names.get(layer.base, layer.base), layer.offset)
 
 
 def collected(terms: Iterable[Term]) -> Normal:

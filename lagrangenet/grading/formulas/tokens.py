@@ -245,7 +245,7 @@ class _Scanner:
         elif name in {"tag", "label", "color"}:
             self.position += length
             self.argument()
-        elif name in {"[", "]"} | {"(", ")"}:
+        elif name in {"[", "]", "(", ")"}:
             self.add("op", ";", length)
         elif name in _SKIPPED:
             self.skip(name, length)
@@ -253,7 +253,7 @@ class _Scanner:
             self.add("op", _COMMANDS[name], length)
         elif name in {"hat", "widehat", "bar", "tilde", "dot"}:
             inside = self.argument(length).strip("\\ ")
-            self.add("name", {"ell": "ell"}.get(inside, inside) + name.removeprefix("wide"), 0)
+            self.add("name", inside + name.removeprefix("wide"), 0)
         elif name in _FONTS:
             self.font(name, length)
         elif name in {"lambda", "varphi", "epsilon"} or name.removeprefix("var") in _LETTERS:
@@ -273,8 +273,8 @@ class _Scanner:
 
     def environment(self, length: int) -> None:
         name = self.argument(length)
-        known = {"align", "aligned", "equation", "gather", "gathered", "split", "multline", "cases"}
-        if name.rstrip("*") not in known - {"cases"}:
+        known = {"align", "aligned", "equation", "gather", "gathered", "split", "multline"}
+        if name.rstrip("*") not in known:
             raise self.refuse(
                 f"the environment {name[:20]!r} is not known", "use align, gather or equation"
             )
@@ -290,7 +290,7 @@ class _Scanner:
         if inside in {"1", "\\mathbf{1}"} and name in {"mathbf", "mathbb", "boldsymbol", "bm"}:
             self.argument()
             self.add("name", "one", 0)
-        elif inside == "T" and name in {"mathsf", "mathrm", "text"}:
+        elif inside == "T" and name in {"mathsf", "mathrm"}:
             self.argument()
             self.add("op", "^T", 0)
         elif inside == "L" and name == "mathcal":

@@ -6,11 +6,11 @@ and whether a product is one of matrices is decided later, by :mod:`.reading`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
 
 from lagrangenet.errors import LagrangenetError
+from lagrangenet.symbolic.branches import Branching
 
 
 class FormulaError(LagrangenetError, ValueError):
@@ -52,20 +52,10 @@ class Script:
 
 
 @dataclass(frozen=True)
-class Mark:
+class Mark(Branching["Mark"]):
     """A node; ``at`` is its place in the text."""
 
     at: int
-
-    def walk(self) -> Iterator[Mark]:
-        """The node and all below it."""
-        yield self
-        for field in fields(self):
-            value = getattr(self, field.name)
-            for one in value if isinstance(value, tuple) else (value,):
-                inner = one[1] if isinstance(one, tuple) and len(one) == 2 else one
-                if isinstance(inner, Mark):
-                    yield from inner.walk()
 
 
 @dataclass(frozen=True)
