@@ -17,7 +17,7 @@ LONGEST = 10.0  # seconds of all timings of one contender: those that take long 
 # OpenBLAS's idle threads keep a core busy for 2^28 ticks of the processor's clock (0.10 s at 2.6 GHz)
 # before they sleep, those of OpenMP for a few milliseconds.
 SETTLE = 0.15
-LONGER = 10  # times as long with several threads: a scheduler that moves one counts as often as it happens
+LONGER = 10  # times as long with several threads, which a scheduler moves now and then
 TOLERANCE = {"float64": 1e-6, "float32": 1e-2}
 
 Result = tuple[Array, ...]
