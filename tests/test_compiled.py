@@ -355,6 +355,49 @@ def test_a_forked_child_computes(threads, first, then):
     assert finished(script(FORK, threads, first, then, **quiet)) == "0"
 
 
+CORES = """
+    import os, sys
+    from pathlib import Path
+    from lagrangenet.runtime.compiled import CompiledEngine
+    from tests.test_compiled import LARGE, Point, text
+
+    allowed = sorted(os.sched_getaffinity(0))[: int(sys.argv[1])]
+    os.sched_setaffinity(0, allowed)
+    alone = set(os.listdir("/proc/self/task"))
+
+    def cores():
+        found = []
+        for thread in sorted(set(os.listdir("/proc/self/task")) - alone):
+            status = Path("/proc/self/task", thread, "status").read_text()
+            listed = status.split("Cpus_allowed_list:")[1].split()[0].split(",")
+            ends = [list(map(int, part.split("-"))) for part in listed]
+            found.append({core for end in ends for core in range(end[0], end[-1] + 1)})
+        return found
+
+    for samples in (60, 61):  # two modules
+        point = Point(LARGE, samples)
+        engine = CompiledEngine(text(LARGE, samples, threads=3, order=1), point.X, point.Y, 3)
+        for core in allowed * 2:
+            os.sched_setaffinity(0, [core])  # the caller moves
+            os.sched_setaffinity(0, allowed)
+            engine.value(point.theta)
+            assert all(found < set(allowed) for found in cores()), cores()
+            assert os.sched_getaffinity(0) == set(allowed)
+    print(len(cores()))
+"""
+
+
+@needs_compiler
+@pytest.mark.skipif(sys.platform != "linux", reason="cores are known on Linux only")
+@pytest.mark.parametrize("cores", [1, 2])
+def test_threads_stay_on_the_cores_of_the_process(cores):
+    """All modules share one for each further core, kept from that of the caller."""
+    if len(os.sched_getaffinity(0)) < cores:
+        pytest.skip(f"there are no {cores} cores")
+    single = dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1")
+    assert finished(script(CORES, cores, **single)) == f"{cores - 1}"
+
+
 # -- memory ----------------------------------------------------------------------------------------
 
 MEMORY = """

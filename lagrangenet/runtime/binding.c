@@ -203,21 +203,25 @@ static PyType_Slot slots[] = {
 };
 static PyType_Spec spec = {"lagrangenet.Objective", sizeof(Objective), 0, Py_TPFLAGS_DEFAULT, slots};
 
-/* the exception to raise, the address of xGEMM or 0, and the process that may use threads: a fork of it
- * may have none that work, whichever library its parent started them for */
+/* The exception to raise, the address of xGEMM or 0, the process that may use threads (a fork of it may
+ * have none that work, whichever library its parent started them for), and the address of the pool of
+ * another module, or 0. Returns that of the pool that is used, or 0. */
 static PyObject *configure(PyObject *module, PyObject *arguments)
 {
     PyObject *address;
     int process = 0;
+    unsigned long long shared = 0;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "OO|i", &error, &address, &process)) return NULL;
+    if (!PyArg_ParseTuple(arguments, "OO|iK", &error, &address, &process, &shared)) return NULL;
 #if THREADS > 1
     model_process = process;
+    if (shared) pool = (Pool *)(uintptr_t)shared;
+    shared = (uintptr_t)pool;
 #endif
     Py_INCREF(error);
     model_use_blas((Gemm *)PyLong_AsVoidPtr(address));
     if (PyErr_Occurred()) return NULL;
-    Py_RETURN_NONE;
+    return PyLong_FromUnsignedLongLong(shared);
 }
 
 static PyMethodDef functions[] = {{"configure", configure, METH_VARARGS, NULL}, {NULL, NULL, 0, NULL}};

@@ -13,6 +13,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import statistics
 import subprocess
 import sysconfig
 import tempfile
@@ -41,12 +42,14 @@ FLAGS = (
 )
 #: Forks of this process compute on one thread: those that code has started do not come along.
 _PROCESS = os.getpid()
-#: Calls of each candidate in a race.
-RACES = 5
-#: Seconds before each, if there are threads: those of a BLAS spin for 25 ms after their last product.
-PAUSE = 0.04
-#: Seconds of calls in each, if there are threads: it takes milliseconds until one that slept has a core.
-WAKING = 0.03
+#: The address of the threads that all modules share, once one has been loaded.
+_POOL: list[int] = []
+#: Turns of each candidate in a race, and the seconds that one takes.
+RACES = 3
+TURN = 0.01
+#: Seconds before each, if there are threads: those of OpenBLAS keep a core busy for 2^28 ticks of the
+#: processor's clock after their last product, 0.10 s at 2.6 GHz.
+PAUSE = 0.15
 #: Winners of races: equal objectives of one process give equal bits, whatever others find faster.
 _WINNERS: dict[str, int] = {}
 #: Seconds that a compiler may take.
@@ -93,7 +96,7 @@ def fastest(
     if note.name in _WINNERS:
         return CompiledEngine(different[_WINNERS[note.name]], X, Y, threads)
     engines = [CompiledEngine(source, X, Y, threads) for source in different]
-    times = _race(engines, parameters, X.dtype, PAUSE if threads > 1 else 0)
+    times = _race(engines, parameters, X.dtype, threads)
     winner = _WINNERS[note.name] = times.index(min(times))
     with suppress(OSError):
         note.write_text(str(winner), encoding="ascii")
@@ -101,29 +104,41 @@ def fastest(
 
 
 def _race(
-    engines: Sequence[CompiledEngine], parameters: int, dtype: Any, pause: float
+    engines: Sequence[CompiledEngine], parameters: int, dtype: Any, threads: int
 ) -> list[float]:
-    """The shortest time of a call of each, in turn; with threads after the calls that wake them."""
+    """Seconds of a call of each, in turn.
+
+    On one thread the shortest: whatever disturbs a call makes it longer. Threads that come late belong
+    to a call, so that with several it is the median after the one that wakes them.
+    """
     theta = np.random.default_rng(0).uniform(-0.1, 0.1, parameters).astype(dtype)
-    out, times = np.empty_like(theta), [float("inf") for _ in engines]
-    waking = WAKING if pause else 0.0
+    out, took = np.empty_like(theta), [list[float]() for _ in engines]
     for _ in range(RACES):
-        for j, engine in enumerate(engines):
-            time.sleep(pause)
-            spent, calls, least = 0.0, 0, 2 if pause else 1
-            while calls < least or spent < waking:
-                begin = time.perf_counter()
-                engine.value(theta) if engine.into is no_gradient else engine.into(theta, out)
-                took = time.perf_counter() - begin
-                times[j], spent, calls = min(times[j], took), spent + took, calls + 1
-    return times
+        for engine, times in zip(engines, took, strict=True):
+            if threads > 1:
+                time.sleep(PAUSE)
+                _seconds(engine, theta, out)
+            spent = 0.0
+            while spent < TURN:
+                times.append(_seconds(engine, theta, out))
+                spent += times[-1]
+    return [statistics.median(times) if threads > 1 else min(times) for times in took]
+
+
+def _seconds(engine: CompiledEngine, theta: Array, out: Array) -> float:
+    """What a call takes: of the gradient, if there is one."""
+    begin = time.perf_counter()
+    engine.value(theta) if engine.into is no_gradient else engine.into(theta, out)
+    return time.perf_counter() - begin
 
 
 @cache
 def _module(source: str, dtype: str, threads: int) -> Any:
     """The extension module of a C file; one for all objectives with the same source."""
     module = _load(source, ("-pthread",) * (threads > 1))
-    module.configure(DataError, _gemm(dtype), _PROCESS)
+    pool = module.configure(DataError, _gemm(dtype), _PROCESS, *_POOL)
+    if pool and not _POOL:
+        _POOL.append(pool)
     return module
 
 
