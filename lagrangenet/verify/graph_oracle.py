@@ -3,9 +3,9 @@
     J(θ) = (1/M) Σ_i ℓ(y_i, output_i) + ρ Ω(θ),   L(x, θ, λ) = J + Σ ⟨λ, x − f(x, θ)⟩
 
 Every f is evaluated entry by entry from the layer's text (:mod:`lagrangenet.verify.equations`), σ, ℓ
-and Ω from the hand-written tables (:mod:`lagrangenet.verify.tables`). First derivatives are complex steps; where a
-function has no complex values, forward differentiation by :class:`Dual`. Second derivatives are
-complex steps of the forward ones. Slow: for small data.
+and Ω from the hand-written tables (:mod:`lagrangenet.verify.tables`). First derivatives are complex
+steps; where a function has no complex values, forward differentiation by :class:`Dual`. Second
+derivatives are complex steps of the forward ones. Slow: for small data.
 """
 
 from __future__ import annotations
