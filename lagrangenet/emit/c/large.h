@@ -42,6 +42,13 @@ INLINE void panel_of_columns(const int height, const T *w, size_t apart, int col
     for (int q = 0; q < columns; q++) memcpy(panel + (size_t)q * height, w + q * apart, height * sizeof(T));
 }
 
+/* what is read after the next sums is fetched while they are computed */
+INLINE void ahead(const int height, const T *y)
+{
+    for (int r = 0; r < height; r++)
+        for (int v = 0; v < VECTORS; v++) __builtin_prefetch(y + (size_t)r * STRIDE + v * LANES, 1);
+}
+
 /* sums of a panel times gathered samples */
 INLINE void panel_times(const int height, const T *panel, const T *x, int columns, V (*sums)[VECTORS])
 {

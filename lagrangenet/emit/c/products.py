@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from lagrangenet.emit.c.expressions import Expressions
 from lagrangenet.emit.c.plan import Group, Shape
-from lagrangenet.emit.c.writer import CACHED, LARGE, UNROLLED, Arguments, Writer, loaded, steps
+from lagrangenet.emit.c.writer import LARGE, UNROLLED, Arguments, Writer, loaded, steps
 from lagrangenet.routines.kernels import Linear, Pointwise
 from lagrangenet.symbolic.tensor import Ref
+
+#: Bytes of a register block of samples, with as many components as a chunk of a product has.
+CHUNK_BYTES = 32_768
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,9 @@ class Products(Writer):
         raw = arguments.pointer(stored[0], True)
         parts = []
         for number, product in enumerate(terms):
-            chunk = _chunk(product[1], self.shape) if chunked(product[1], self.shape) else product[1]
+            chunk = (
+                _chunk(product[1], self.shape) if chunked(product[1], self.shape) else product[1]
+            )
             ends = (number == 0, number == len(terms) - 1)
             parts.append(_Part(rows, *product, chunk, *ends, start, raw, finish, more))
         if any(part.large for part in parts):
@@ -116,13 +121,22 @@ class Products(Writer):
             yield f"        {part.panel(height)}"
             yield "        for (int i = 0; i < n; i += STEP) {"
             yield f"            V c[{height}][VECTORS];"
-            yield f"            panel_times({height}, panel, spare + (size_t)i * {chunk}, q1 - q0, c);"
+            yield f"            ahead({height}, {part.raw} + (size_t)p * STRIDE + i);"
+            yield f"            {self._times(height)}(panel, spare + (size_t)i * {chunk}, q1 - q0, c);"
             yield f"            for (int j = 0; j < {height} * VECTORS; j++) {{"
             yield from (f"                {line}" for line in self._rest(part))
             yield "            }"
             yield "        }"
             yield "    }"
         yield "}"
+
+    def _times(self, height: int) -> str:
+        """A function of its own, so that its registers hold nothing but sums."""
+        head = "(const T *panel, const T *x, int columns, V (*sums)[VECTORS])"
+        body = f"{{\n    panel_times({height}, panel, x, columns, sums);\n}}"
+        return self.functions.name(
+            f"panel_times_{height}", f"static NOINLINE void {{name}}{head}\n{body}"
+        )
 
     def _rest(self, part: _Part) -> Iterator[str]:
         """What is done with the sum of a chunk: it is added to those before; the last is finished."""
@@ -196,12 +210,12 @@ class Products(Writer):
 
 def chunk_of(shape: Shape) -> int:
     """How many components of a register block of samples stay in cache."""
-    return CACHED // (shape.step * shape.size)
+    return CHUNK_BYTES // (shape.step * shape.size)
 
 
 def chunked(size: int, shape: Shape) -> bool:
     """Whether a product over so many components is done in chunks."""
-    return size > 2 * chunk_of(shape) and shape.tile >= LARGE
+    return size > chunk_of(shape) and shape.tile >= LARGE
 
 
 def _chunk(size: int, shape: Shape) -> int:
