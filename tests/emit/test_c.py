@@ -363,6 +363,17 @@ def test_narrower_vectors(vector):
 
 
 @needs_compiler
+@pytest.mark.parametrize("vector", [16, 32, 64])
+def test_products_in_chunks(vector):
+    """Of sizes that are no multiples of a chunk, a panel or four; weights as they are and transposed."""
+    problem = chain([1101, 50, 1034, 3], "tanh", name="many components")
+    for dtype in DTYPES if vector == 32 else ["float64"]:
+        source = text(problem, 70, dtype, order=1, vector=vector)
+        assert "panel_of_rows(" in generated(source)
+        assert_agrees(problem, 70, dtype, vector=vector)
+
+
+@needs_compiler
 @pytest.mark.slow
 @pytest.mark.parametrize("vector", [8, 16, 32, 64])
 @pytest.mark.parametrize("name", sorted(NAMED))

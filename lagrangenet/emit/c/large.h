@@ -1,7 +1,8 @@
-/* Products whose operands are too large for the first cache. Blocks of an operand are copied so that
- * what a register block reads lies together: numbers a power of two apart share cache sets. */
+/* Products whose operands are too large for the first cache. What a register block reads is copied so that
+ * it lies together: numbers a power of two apart share cache sets. */
+#define VECTORS (STEP / LANES)
 #define COLUMN_BLOCK (2 * LANES)
-#define SAMPLE_CHUNK 128
+#define COLUMNS_IN_CACHE 128 /* a multiple of it; so many of x, turned, stay in the second cache */
 
 /* some rows of x: those of one register block of samples after another */
 static NOINLINE void gather(const T *x, int rows, int most, int n, T *packed)
@@ -11,17 +12,60 @@ static NOINLINE void gather(const T *x, int rows, int most, int n, T *packed)
             memcpy(packed + (size_t)i * most + (size_t)q * STEP, x + (size_t)q * STRIDE + i, STEP * sizeof(T));
 }
 
-/* four samples of four components */
-INLINE void turn_four(const T *x, T *turned)
+/* four rows of four numbers that are apart become columns */
+INLINE void turn_four(const T *x, size_t apart, T *turned, size_t turned_apart)
 {
-    const Four a = *(const Four *)x, b = *(const Four *)(x + STRIDE);
-    const Four c = *(const Four *)(x + 2 * STRIDE), d = *(const Four *)(x + 3 * STRIDE);
+    const Four a = *(const Four *)x, b = *(const Four *)(x + apart);
+    const Four c = *(const Four *)(x + 2 * apart), d = *(const Four *)(x + 3 * apart);
     const Four s = __builtin_shufflevector(a, b, 0, 4, 1, 5), t = __builtin_shufflevector(a, b, 2, 6, 3, 7);
     const Four u = __builtin_shufflevector(c, d, 0, 4, 1, 5), v = __builtin_shufflevector(c, d, 2, 6, 3, 7);
     *(Four *)turned = __builtin_shufflevector(s, u, 0, 1, 4, 5);
-    *(Four *)(turned + COLUMN_BLOCK) = __builtin_shufflevector(s, u, 2, 3, 6, 7);
-    *(Four *)(turned + 2 * COLUMN_BLOCK) = __builtin_shufflevector(t, v, 0, 1, 4, 5);
-    *(Four *)(turned + 3 * COLUMN_BLOCK) = __builtin_shufflevector(t, v, 2, 3, 6, 7);
+    *(Four *)(turned + turned_apart) = __builtin_shufflevector(s, u, 2, 3, 6, 7);
+    *(Four *)(turned + 2 * turned_apart) = __builtin_shufflevector(t, v, 0, 1, 4, 5);
+    *(Four *)(turned + 3 * turned_apart) = __builtin_shufflevector(t, v, 2, 3, 6, 7);
+}
+
+/* a panel: the weights of some rows, those of one column next to each other */
+INLINE void panel_of_rows(const int height, const T *w, size_t apart, int columns, T *panel)
+{
+    const int turned = height / 4 * 4, whole = columns / 4 * 4;
+    for (int r = 0; r < turned; r += 4)
+        for (int q = 0; q < whole; q += 4)
+            turn_four(w + r * apart + q, apart, panel + (size_t)q * height + r, height);
+    for (int r = 0; r < height; r++)
+        for (int q = r < turned ? whole : 0; q < columns; q++) panel[(size_t)q * height + r] = w[r * apart + q];
+}
+
+/* the same of a matrix that is read transposed */
+INLINE void panel_of_columns(const int height, const T *w, size_t apart, int columns, T *panel)
+{
+    for (int q = 0; q < columns; q++) memcpy(panel + (size_t)q * height, w + q * apart, height * sizeof(T));
+}
+
+/* what is read after the next sums is fetched while they are computed */
+INLINE void ahead(const int height, const T *y)
+{
+    for (int r = 0; r < height; r++)
+        for (int v = 0; v < VECTORS; v++) __builtin_prefetch(y + (size_t)r * STRIDE + v * LANES, 1);
+}
+
+/* sums of a panel times gathered samples */
+INLINE void panel_times(const int height, const T *panel, const T *x, int columns, V (*sums)[VECTORS])
+{
+    V c[BLOCK_ROWS][VECTORS];
+#pragma GCC unroll 12
+    for (int r = 0; r < height; r++)
+        for (int v = 0; v < VECTORS; v++) c[r][v] = all(0);
+#pragma GCC unroll 2
+    for (int q = 0; q < columns; q++)
+#pragma GCC unroll 12
+        for (int r = 0; r < height; r++) {
+            const V w = all(panel[(size_t)q * height + r]);
+            for (int v = 0; v < VECTORS; v++) c[r][v] += w * load(x + (size_t)q * STEP + v * LANES);
+        }
+#pragma GCC unroll 12
+    for (int r = 0; r < height; r++)
+        for (int v = 0; v < VECTORS; v++) sums[r][v] = c[r][v];
 }
 
 /* x with its components next to each other, in blocks of columns: those of all samples, then the next */
@@ -32,7 +76,7 @@ static NOINLINE void turn(const T *x, int columns, int n, T *turned)
         for (int i = 0; i < n; i += 4) {
             int q = q0;
             for (; q + 4 <= end; q += 4)
-                turn_four(x + (size_t)q * STRIDE + i, turned + (size_t)i * COLUMN_BLOCK + q - q0);
+                turn_four(x + (size_t)q * STRIDE + i, STRIDE, turned + (size_t)i * COLUMN_BLOCK + q - q0, COLUMN_BLOCK);
             for (; q < end; q++)
                 for (int j = i; j < i + 4; j++)
                     turned[(size_t)j * COLUMN_BLOCK + q - q0] = x[(size_t)q * STRIDE + j];
@@ -40,13 +84,12 @@ static NOINLINE void turn(const T *x, int columns, int n, T *turned)
     }
 }
 
-INLINE void outer_block(const int height, int from, int to, int fresh, int columns, T sign, const T *u,
-                        const T *turned, T *g)
+INLINE void outer_block(const int height, int n, int fresh, int columns, T sign, const T *u, const T *turned, T *g)
 {
     V c[BLOCK_ROWS][2];
 #pragma GCC unroll 12
     for (int r = 0; r < height; r++) c[r][0] = c[r][1] = all(0);
-    for (int i = from; i < to; i++) {
+    for (int i = 0; i < n; i++) {
         const V x0 = load(turned + (size_t)i * COLUMN_BLOCK), x1 = load(turned + (size_t)i * COLUMN_BLOCK + LANES);
 #pragma GCC unroll 12
         for (int r = 0; r < height; r++) {
@@ -64,33 +107,39 @@ INLINE void outer_block(const int height, int from, int to, int fresh, int colum
     }
 }
 
+/* some rows and one block of columns; the last block may not be whole */
+INLINE void outer_rows(const int height, int n, int first, int columns, int left, T sign, const T *u,
+                       const T *turned, T *g)
+{
+    T spare[BLOCK_ROWS * COLUMN_BLOCK];
+    if (left >= COLUMN_BLOCK) {
+        outer_block(height, n, first, columns, sign, u, turned, g);
+        return;
+    }
+    outer_block(height, n, 1, COLUMN_BLOCK, sign, u, turned, spare);
+    for (int r = 0; r < height; r++)
+        for (int s = 0; s < left; s++)
+            g[(size_t)r * columns + s] = spare[r * COLUMN_BLOCK + s] + (first ? 0 : g[(size_t)r * columns + s]);
+}
+
 /* G_pq += sign sum_i u_ip x_iq: x is turned, so that no vector has to be summed up */
 static NOINLINE void outer_large(int n, int first, int rows, int columns, T sign, const T *u, const T *x,
                                  T *turned, T *g)
 {
     turn(x, columns, n, turned);
-    for (int from = 0; from < n; from += SAMPLE_CHUNK) {
-        const int to = from + SAMPLE_CHUNK < n ? from + SAMPLE_CHUNK : n, fresh = first && from == 0;
-        for (int q = 0; q < columns; q += COLUMN_BLOCK) {
-            const T *const xq = turned + (size_t)q * n;
-            for (int p = 0, height; p < rows; p += height) {
-                const T *const up = u + (size_t)p * STRIDE;
+    for (int from = 0; from < columns; from += COLUMNS_IN_CACHE) {
+        const int to = columns < from + COLUMNS_IN_CACHE ? columns : from + COLUMNS_IN_CACHE;
+        for (int p = 0, height; p < rows; p += height) {
+            height = rows - p >= BLOCK_ROWS ? BLOCK_ROWS : rows - p >= 4 ? 4 : 1;
+            for (int q = from; q < to; q += COLUMN_BLOCK) {
+                const T *const up = u + (size_t)p * STRIDE, *const xq = turned + (size_t)q * n;
                 T *const at = g + (size_t)p * columns + q;
-                T spare[BLOCK_ROWS * COLUMN_BLOCK]; /* where the last block of columns is not whole */
-                const int whole = columns - q >= COLUMN_BLOCK;
-                T *const to_g = whole ? at : spare;
-                const int apart = whole ? columns : COLUMN_BLOCK, anew = whole ? fresh : 1;
-                height = rows - p >= BLOCK_ROWS ? BLOCK_ROWS : rows - p >= 4 ? 4 : 1;
                 if (height == BLOCK_ROWS)
-                    outer_block(BLOCK_ROWS, from, to, anew, apart, sign, up, xq, to_g);
+                    outer_rows(BLOCK_ROWS, n, first, columns, columns - q, sign, up, xq, at);
                 else if (height == 4)
-                    outer_block(4, from, to, anew, apart, sign, up, xq, to_g);
+                    outer_rows(4, n, first, columns, columns - q, sign, up, xq, at);
                 else
-                    outer_block(1, from, to, anew, apart, sign, up, xq, to_g);
-                for (int r = 0; !whole && r < height; r++)
-                    for (int s = 0; s < columns - q; s++)
-                        at[(size_t)r * columns + s] =
-                            spare[r * COLUMN_BLOCK + s] + (fresh ? 0 : at[(size_t)r * columns + s]);
+                    outer_rows(1, n, first, columns, columns - q, sign, up, xq, at);
             }
         }
     }

@@ -14,7 +14,7 @@ from importlib.resources import files
 from lagrangenet.emit.c import one
 from lagrangenet.emit.c.after import Afterwards
 from lagrangenet.emit.c.places import Places
-from lagrangenet.emit.c.plan import LANES_BYTES, WORTH_SHARING, Plan, shape
+from lagrangenet.emit.c.plan import LANES_BYTES, WIDE_LAYER, WORTH_SHARING, Plan, shape
 from lagrangenet.emit.c.products import chunk_of, chunked
 from lagrangenet.emit.c.sums import is_large
 from lagrangenet.emit.c.tile import Tile
@@ -119,7 +119,8 @@ class _File:
         own = self.problem.inputs + self.problem.widths[-1]
         size = 8 if dtype == "float64" else 4
         self.blocks = WIDE if vector == 64 else NARROW
-        self.shape = shape(samples, dtype, (widest + own) * size, self.blas, self.threads, vector)
+        large = self.blas or max(self.problem.inputs, *self.problem.widths) > WIDE_LAYER
+        self.shape = shape(samples, dtype, (widest + own) * size, large, self.threads, vector)
         self.one = one.lanes(self.problem, samples, vector // size)
         if self.one:
             self.shape = replace(self.shape, lanes=max(self.one, 16 // size), across=True)

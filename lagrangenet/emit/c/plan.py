@@ -24,6 +24,8 @@ from lagrangenet.symbolic.tensor import Ref
 #: Bytes of the data of one tile, and numbers of samples in a tile.
 TILE_BYTES = 120_000
 TILE_LEAST, TILE_MOST = 128, 512
+#: From this number of components a layer's weights are read from afar, for as many samples as possible.
+WIDE_LAYER = 256
 #: BLAS is worth its call for a matrix with so many weights, both sides at least so long.
 BLAS_WEIGHTS, BLAS_SIDE = 2048, 24
 #: Samples times parameters from which threads are worth waking.
@@ -76,16 +78,19 @@ class Shape:
 
 
 def shape(
-    samples: int, dtype: str, bytes_each: int, blas: bool, threads: int, vector: int
+    samples: int, dtype: str, bytes_each: int, large: bool, threads: int, vector: int
 ) -> Shape:
-    """Lanes and tiles for a batch, given the bytes that one sample occupies in all buffers."""
+    """Lanes and tiles for a batch, given the bytes that one sample occupies in all buffers.
+
+    If the layers are ``large``, it is their weights that are worth reading seldom.
+    """
     size = 8 if dtype == "float64" else 4
     lanes = vector // size
     while lanes > 1 and lanes // 2 >= samples:
         lanes //= 2
     vectors = 2 if -(-samples // lanes) % 2 == 0 or samples > 8 * lanes else 1
     step = lanes * vectors
-    wanted = TILE_MOST if blas else min(TILE_MOST, max(TILE_LEAST, TILE_BYTES // bytes_each))
+    wanted = TILE_MOST if large else min(TILE_MOST, max(TILE_LEAST, TILE_BYTES // bytes_each))
     tiles = 1 if samples <= 1.5 * wanted else -(-samples // wanted)
     tile = -(-samples // (-(-tiles // threads) * threads))
     tile = -(-tile // step) * step

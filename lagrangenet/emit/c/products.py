@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from lagrangenet.emit.c.expressions import Expressions
 from lagrangenet.emit.c.plan import Group, Shape
-from lagrangenet.emit.c.writer import CACHED, LARGE, UNROLLED, Arguments, Writer, loaded, steps
+from lagrangenet.emit.c.writer import LARGE, UNROLLED, Arguments, Writer, loaded, steps
 from lagrangenet.routines.kernels import Linear, Pointwise
 from lagrangenet.symbolic.tensor import Ref
+
+#: Bytes of a register block of samples, with as many components as a chunk of a product has.
+CHUNK_BYTES = 32_768
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,18 @@ class _Part:
         """Whether sums are complete here."""
         return (f"q1 == {self.size}" if self.large else "1") if self.is_last else "0"
 
-    @property
-    def state(self) -> str:
-        """Where the samples of component q are."""
-        if self.large:
-            return f"spare + (size_t)i * {self.chunk} + (size_t)(q - q0) * STEP"
-        return f"{self.x} + (size_t)q * STRIDE + i"
+    def zero(self, row: str) -> str:
+        """What a sum begins with."""
+        return f"all({self.start}[{row}])" if self.start else "all(0)"
 
-    def weight(self, r: int, height: int) -> str:
+    def panel(self, height: int) -> str:
+        """The statement that copies the weights of a block of rows."""
+        if self.transposed:
+            return f"panel_of_columns({height}, {self.w} + (size_t)q0 * {self.rows} + p, {self.rows}, q1 - q0, panel);"
+        return f"panel_of_rows({height}, {self.w} + (size_t)p * {self.size} + q0, {self.size}, q1 - q0, panel);"
+
+    def weight(self, r: int) -> str:
         """The weight of row r of a block."""
-        if self.large:
-            return f"panel[(q - q0) * {height} + {r}]"
         place = f"q * {self.rows} + p + {r}" if self.transposed else f"(p + {r}) * {self.size} + q"
         return f"{self.w}[{place}]"
 
@@ -79,7 +83,9 @@ class Products(Writer):
         raw = arguments.pointer(stored[0], True)
         parts = []
         for number, product in enumerate(terms):
-            chunk = chunk_of(self.shape) if chunked(product[1], self.shape) else product[1]
+            chunk = (
+                _chunk(product[1], self.shape) if chunked(product[1], self.shape) else product[1]
+            )
             ends = (number == 0, number == len(terms) - 1)
             parts.append(_Part(rows, *product, chunk, *ends, start, raw, finish, more))
         if any(part.large for part in parts):
@@ -112,48 +118,60 @@ class Products(Writer):
         for height, first, end in steps(part.rows, self.registers.rows):
             yield f"    for (int p = {first}; p < {end}; p += {height}) {{"
             yield f"        T panel[{chunk * height}] __attribute__((aligned(64)));"
-            yield f"        for (int r = 0; r < {height}; r++)"
-            place = f"q * {part.rows} + p + r" if part.transposed else f"(p + r) * {size} + q"
-            yield "            for (int q = q0; q < q1; q++)"
-            yield f"                panel[(q - q0) * {height} + r] = {part.w}[{place}];"
-            yield f"        for (int i = 0; i < n; i += {self.shape.step}) {{"
-            yield from (f"            {line}" for line in self._block(height, [part]))
+            yield f"        {part.panel(height)}"
+            yield "        for (int i = 0; i < n; i += STEP) {"
+            yield f"            V c[{height}][VECTORS];"
+            yield f"            ahead({height}, {part.raw} + (size_t)p * STRIDE + i);"
+            yield f"            {self._times(height)}(panel, spare + (size_t)i * {chunk}, q1 - q0, c);"
+            yield f"            for (int j = 0; j < {height} * VECTORS; j++) {{"
+            yield from (f"                {line}" for line in self._rest(part))
+            yield "            }"
             yield "        }"
             yield "    }"
         yield "}"
+
+    def _times(self, height: int) -> str:
+        """A function of its own, so that its registers hold nothing but sums."""
+        head = "(const T *panel, const T *x, int columns, V (*sums)[VECTORS])"
+        body = f"{{\n    panel_times({height}, panel, x, columns, sums);\n}}"
+        return self.functions.name(
+            f"panel_times_{height}", f"static NOINLINE void {{name}}{head}\n{body}"
+        )
+
+    def _rest(self, part: _Part) -> Iterator[str]:
+        """What is done with the sum of a chunk: it is added to those before; the last is finished."""
+        yield "const int r = p + j / VECTORS, k = i + j % VECTORS * LANES;"
+        yield "const size_t at = (size_t)r * STRIDE + k;"
+        before = _either(part.begins, part.zero("r"), f"load({part.raw} + at)")
+        sign = "+" if part.sign > 0 else "-"
+        yield f"const V sum = ({before}) {sign} c[j / VECTORS][j % VECTORS];"
+        done, rest = f"{part.finish}(sum, at, r, k{part.more});", f"store({part.raw} + at, sum);"
+        yield _either(part.done, done, rest, f"if ({part.done}) {done} else {rest}")
 
     def _block(self, height: int, parts: list[_Part]) -> Iterator[str]:
         """A block of rows of one register block of samples; sums rest in ``raw`` in between."""
         first, last = parts[0], parts[-1]
         pairs = [(r, v) for r in range(height) for v in range(self.shape.vectors)]
         for r, v in pairs:
-            zero = f"all({first.start}[p + {r}])" if first.start else "all(0)"
-            value = _either(first.begins, zero, f"load({first.raw} + {self._at(r, v)})")
-            yield f"V c{r}{v} = {value};"
+            before = f"load({first.raw} + {self._at(r, v)})"
+            yield f"V c{r}{v} = {first.zero(f'p + {r}') if first.is_first else before};"
         for part in parts:
             yield from self._multiplied(height, part)
-        done = [f"{last.finish}(c{r}{v}, {self._at(r, v)}, p + {r}, i + {v} * LANES{last.more});"
-                for r, v in pairs]  # fmt: skip
-        rest = [f"store({last.raw} + {self._at(r, v)}, c{r}{v});" for r, v in pairs]
-        if last.done in {"1", "0"}:
-            yield from done if last.done == "1" else rest
-            return
-        yield f"if ({last.done}) {{"
-        yield from (f"    {line}" for line in done)
-        yield "} else {"
-        yield from (f"    {line}" for line in rest)
-        yield "}"
+        for r, v in pairs:
+            at = self._at(r, v)
+            done = f"{last.finish}(c{r}{v}, {at}, p + {r}, i + {v} * LANES{last.more});"
+            yield done if last.is_last else f"store({last.raw} + {at}, c{r}{v});"
 
     def _multiplied(self, height: int, part: _Part) -> Iterator[str]:
         """Add w x for all components of a part."""
         vectors, size = range(self.shape.vectors), part.size
         if size <= UNROLLED or size % 2 == 0:
             yield f"#pragma GCC unroll {UNROLLED if size <= UNROLLED else 2}"
-        yield f"for (int q = {'q0' if part.large else 0}; q < {'q1' if part.large else size}; q++) {{"
-        yield f"    const T *const at = {part.state};"
+        yield f"for (int q = 0; q < {size}; q++) {{"
+        yield f"    const T *const at = {part.x} + (size_t)q * STRIDE + i;"
         yield "    const V " + ", ".join(f"x{v}_ = load(at + {v} * LANES)" for v in vectors) + ";"
         for r in range(height):
-            code = f"const V w_ = all({part.weight(r, height)});"
+            code = f"const V w_ = all({part.weight(r)});"
             op = "+=" if part.sign > 0 else "-="
             code += "".join(f" c{r}{v} {op} w_ * x{v}_;" for v in vectors)
             yield f"    {{ {code} }}"
@@ -192,14 +210,20 @@ class Products(Writer):
 
 def chunk_of(shape: Shape) -> int:
     """How many components of a register block of samples stay in cache."""
-    return CACHED // (shape.step * shape.size)
+    return CHUNK_BYTES // (shape.step * shape.size)
 
 
 def chunked(size: int, shape: Shape) -> bool:
     """Whether a product over so many components is done in chunks."""
-    return size > 2 * chunk_of(shape) and shape.tile >= LARGE
+    return size > chunk_of(shape) and shape.tile >= LARGE
 
 
-def _either(when: str, yes: str, no: str) -> str:
-    """A value in C that depends on a condition."""
-    return {"1": yes, "0": no}.get(when, f"{when} ? {yes} : {no}")
+def _chunk(size: int, shape: Shape) -> int:
+    """Components of nearly equal chunks, a multiple of four."""
+    chunks = -(-size // chunk_of(shape))
+    return -(-size // chunks // 4) * 4
+
+
+def _either(when: str, yes: str, no: str, depends: str = "") -> str:
+    """C that depends on a condition."""
+    return {"1": yes, "0": no}.get(when, depends or f"{when} ? {yes} : {no}")

@@ -46,6 +46,7 @@ typedef int32_t Int;
 typedef T V __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef Int Mask __attribute__((vector_size(VECTOR_BYTES), may_alias));
 typedef T Unaligned __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(sizeof(T))));
+typedef T Four __attribute__((vector_size(4 * sizeof(T)), may_alias, aligned(sizeof(T))));
 #define INLINE static inline __attribute__((always_inline, unused))
 INLINE V all(T c) { return c - (V){0}; } /* a broadcast; {0} + c would cost an addition */
 INLINE V load(const T *address) { return *(const V *)address; }
@@ -139,8 +140,6 @@ INLINE V v_totals(V *c)
 }
 
 #if VECTOR_BYTES >= 4 * REAL_BYTES
-typedef T Four __attribute__((vector_size(4 * sizeof(T)), may_alias, aligned(sizeof(T))));
-
 INLINE Four v_quarter(V x) {
     Four sum = ((Four *)&x)[0];
     for (int j = 1; j < LANES / 4; j++) sum += ((Four *)&x)[j];
