@@ -22,6 +22,11 @@ from lagrangenet.runtime.load import load
 from lagrangenet.symbolic.derivatives import penalty
 
 
+def flattened(arrays: list[Array]) -> Array:
+    """One vector from arrays of layers."""
+    return np.concatenate([array.ravel() for array in arrays])
+
+
 @lru_cache(maxsize=32)
 def source(problem: Problem) -> str:
     """The generated module of a chain's blocks."""
@@ -36,17 +41,22 @@ class Values:
     ----------
     theta : ndarray, shape (P,)
         V^1, ..., V^N.
+    flat : ndarray, shape (m,)
+        x^1, ..., x^{N−1}, z^N.
     states : list of ndarray
-        x^1, ..., x^{N−1}, z^N, each (M, n_k).
+        The same, each (M, n_k); views.
     pairs : tuple
         (z^k, s^k = σ^k(z^k)) of every layer.
     gaps : list of ndarray
         c^k.
     fun, violation : float
         J and Σ |c|.
+    worst : float
+        Max |c|; not finite if one entry is not.
     """
 
     theta: Array
+    flat: Array
     states: list[Array]
     pairs: tuple[tuple[Array, Array], ...]
     gaps: list[Array]
@@ -55,7 +65,7 @@ class Values:
 
     @cached_property
     def worst(self) -> float:
-        """Max |c|; not finite if one entry is not."""
+        """Max |c|."""
         if not np.isfinite(self.violation):
             return self.violation
         return float(max(max(gap.max(), -gap.min()) for gap in self.gaps))
@@ -109,6 +119,8 @@ class Layered:
     places: list[slice] = field(init=False)
     shapes: list[tuple[int, int]] = field(init=False)
     order: Array = field(init=False)
+    parts: list[tuple[slice, tuple[int, int]]] = field(init=False)  # of x^1, ... in a flat vector
+    full: list[bool] = field(init=False)  # whether the hidden layers couple their components
     ones: dict[str, Any] = field(init=False)
     absolute: Any = field(init=False)  # Σ |a| of a vector
     still: Array | None = field(init=False)  # the diagonal of ρ Ω″, where it is the same everywhere
@@ -123,8 +135,14 @@ class Layered:
         for place, (rows, columns) in zip(places, shapes, strict=True):
             at = np.arange(place.start, place.stop).reshape(rows, columns)
             order += [at[:, :-1].ravel(), at[:, -1]]
+        M, widths = len(self.X), self.problem.widths[1:]
+        last = np.cumsum([M * n for n in widths]).tolist()
         found = {
             "run": load(source(self.problem)),
+            "parts": [
+                (slice(end - M * n, end), (M, n)) for end, n in zip(last, widths, strict=True)
+            ],
+            "full": [entry.coupled for entry in self.problem.activations[:-1]],
             "places": places,
             "shapes": shapes,
             "order": np.concatenate(order),
@@ -165,39 +183,44 @@ class Layered:
         """θ as routines take it, views."""
         return tuple((V[:, :-1], V[:, -1]) for V in self.matrices(theta))
 
+    def split(self, flat: Array) -> list[Array]:
+        """x^1, ..., x^{N−1}, z^N, or their multipliers, from a flat vector; views."""
+        return [flat[part].reshape(shape) for part, shape in self.parts]
+
     # -- values and factors ------------------------------------------------------------------------
 
-    def values(self, theta: Array, states: list[Array]) -> Values:
+    def values(self, theta: Array, flat: Array) -> Values:
         """The network at (θ, x), feasible or not."""
-        shaped = self.shaped(theta)
+        shaped, states = self.shaped(theta), self.split(flat)
         given = tuple((x, x) for x in states)
         found = self.run["constraints"](shaped, self.X, given)
         pairs = tuple((Z, S) for Z, S, _ in found)
         gaps = [gap for *_, gap in found]
         fun = float(self.run["loss"](shaped, pairs, self.Y))
         violation = float(sum(self.absolute(gap.ravel()) for gap in gaps))
-        return Values(theta, states, pairs, gaps, fun, violation)
+        return Values(theta, flat, states, pairs, gaps, fun, violation)
 
-    def forward(self, theta: Array) -> list[Array]:
-        """x^1, ..., x^{N−1}, z^N of a forward pass."""
+    def forward(self, theta: Array) -> Array:
+        """x^1, ..., x^{N−1}, z^N of a forward pass, (m,)."""
         passed = self.run["forward"](self.shaped(theta), self.X)
-        return [X for _, X in passed[:-1]] + [passed[-1][0]]
+        return flattened([X for _, X in passed[:-1]] + [passed[-1][0]])
 
-    def adjoint(self, at: Values) -> list[Array]:
-        """The multipliers with ∂L/∂x = 0, at any states."""
+    def adjoint(self, at: Values) -> Array:
+        """The multipliers with ∂L/∂x = 0, at any states, (m,)."""
         states = tuple((z, s) for z, s in at.pairs)
         backward = self.run["backward"](self.shaped(at.theta), states, self.Y)
-        return [lam for _, lam in backward[:-1]] + [backward[-1][0]]
+        return flattened([lam for _, lam in backward[:-1]] + [backward[-1][0]])
 
-    def blocks(self, at: Values, multipliers: list[Array]) -> Blocks:
+    def blocks(self, at: Values, multipliers: Array) -> Blocks:
         """The factors of ∇²L at a point."""
-        lam = tuple((m, m) for m in multipliers)
+        parts = self.split(multipliers)
+        lam = tuple((m, m) for m in parts)
         wanted, output = self.output(at)
         mu, slopes, curvatures = self._hidden(at, lam)
         shaped = self.shaped(at.theta)
         return Blocks(
             at,
-            [*mu, multipliers[-1]],
+            [*mu, parts[-1]],
             slopes,
             curvatures,
             wanted,
@@ -220,8 +243,8 @@ class Layered:
     def _hidden(
         self, at: Values, lam: tuple[tuple[Array, Array], ...]
     ) -> tuple[list[Array], list[Array], list[Array]]:
-        layers = range(len(self.shapes) - 1)
-        full = [self.problem.activations[k].coupled for k in layers]
+        full = self.full
+        layers = range(len(full))
         found: dict[int, tuple[Array, ...]] = {}
         if not all(full):
             rows = self.run["factors"](at.pairs, lam)

@@ -5,7 +5,7 @@ import pytest
 
 from lagrangenet import L2, chain
 from lagrangenet.errors import DerivationError
-from lagrangenet.optimize.blocks import Layered, source
+from lagrangenet.optimize.blocks import Layered, flattened, source
 from lagrangenet.optimize.compiled import Condenser
 from lagrangenet.optimize.condensed import matrix, sweep
 from lagrangenet.optimize.gauss_newton import matrix as gauss_newton_matrix
@@ -60,13 +60,9 @@ def anywhere(layered, seed=0):
     """Values and multipliers at a point that is neither feasible nor stationary."""
     rng = np.random.default_rng(seed)
     theta = rng.normal(size=layered.problem.size)
-    states = [x + 0.3 * rng.normal(size=x.shape) for x in layered.forward(theta)]
-    at = layered.values(theta, states)
-    return at, [0.1 * rng.normal(size=x.shape) for x in states]
-
-
-def flat(arrays):
-    return np.concatenate([array.ravel() for array in arrays])
+    states = layered.forward(theta)
+    at = layered.values(theta, states + 0.3 * rng.normal(size=states.size))
+    return at, 0.1 * rng.normal(size=states.size)
 
 
 def whole(lower):
@@ -112,7 +108,7 @@ def test_the_condensed_step_solves_the_whole_kkt_system(name):
         whole(matrix(layered, blocks)) + ridge, -sweep(layered, blocks, None)[2]
     )
     dx, plus, _ = sweep(layered, blocks, along)
-    pairs = [tuple((a, a) for a in arrays) for arrays in (at.states, multipliers)]
+    pairs = [tuple((a, a) for a in layered.split(v)) for v in (at.flat, multipliers)]
     shaped = routines.unpack(theta)
     kkt = routines.kkt_matrix(shaped, layered.X, layered.Y, *pairs)
     found = routines.residuals(shaped, layered.X, layered.Y, *pairs)
@@ -120,8 +116,7 @@ def test_the_condensed_step_solves_the_whole_kkt_system(name):
     dense, m, P = kkt.matrix.toarray(), c.size, theta.size
     dense[m : m + P, m : m + P] += ridge
     solved = np.linalg.solve(dense, -np.concatenate([by_x, by_theta, c]))
-    change = [a - b for a, b in zip(plus, multipliers, strict=True)]
-    mine = np.concatenate([flat(dx), layered.flat(along), flat(change)])
+    mine = np.concatenate([flattened(dx), layered.flat(along), flattened(plus) - multipliers])
     assert np.abs(mine - solved).max() <= 1e-10 * np.abs(solved).max()
 
 
@@ -182,15 +177,13 @@ def test_sweeps_and_sparse_factors_give_the_same_step(way):
     at, multipliers = anywhere(layered)
     chain_step = LiftedChain(task).linear(at, multipliers).step(Shifted(0.1), 1.0)
     system = SparseSystem(task, way)
-    states, lam = map(flat, (at.states, multipliers))
-    linear = system.linear(system.values(layered.flat(at.theta), states), lam)
+    linear = system.linear(system.values(layered.flat(at.theta), at.flat), multipliers)
     step = linear.step(Shifted(0.1), 1.0)
     assert step.shift == pytest.approx(chain_step.shift)
     assert step.slope == pytest.approx(chain_step.slope, rel=1e-9)
     assert np.abs(step.along - layered.flat(chain_step.along)).max() <= 1e-9
-    for mine, other in ((step.states, chain_step.states),
-                        (step.multipliers, chain_step.multipliers)):  # fmt: skip
-        assert np.abs(mine - flat(other)).max() <= 1e-9
+    assert np.abs(step.states - chain_step.states).max() <= 1e-9
+    assert np.abs(step.multipliers - chain_step.multipliers).max() <= 1e-9
 
 
 def test_every_line_of_the_blocks_names_its_condition():
