@@ -7,8 +7,10 @@ layer is one product with (x^{k−1}, 1). Nothing here knows a derivative.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -49,6 +51,8 @@ class Values:
         (z^k, s^k = σ^k(z^k)) of every layer.
     gaps : list of ndarray
         c^k.
+    largest : callable
+        Where |a| is largest in a vector of numbers.
     fun, violation : float
         J and Σ |c|.
     worst : float
@@ -60,15 +64,17 @@ class Values:
     states: list[Array]
     pairs: tuple[tuple[Array, Array], ...]
     gaps: list[Array]
+    largest: Callable[[Array], int]
     fun: float
     violation: float
 
     @cached_property
     def worst(self) -> float:
         """Max |c|."""
-        if not np.isfinite(self.violation):
+        if not isfinite(self.violation):
             return self.violation
-        return float(max(max(gap.max(), -gap.min()) for gap in self.gaps))
+        flat = [gap.ravel() for gap in self.gaps]
+        return max(abs(float(gap[self.largest(gap)])) for gap in flat)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +129,11 @@ class Layered:
     full: list[bool] = field(init=False)  # whether the hidden layers couple their components
     ones: dict[str, Any] = field(init=False)
     absolute: Any = field(init=False)  # Σ |a| of a vector
+    largest: Any = field(init=False)  # where |a| is largest
     still: Array | None = field(init=False)  # the diagonal of ρ Ω″, where it is the same everywhere
 
     def __post_init__(self) -> None:
-        from scipy.linalg import get_blas_funcs  # here, because the import takes a while
+        from scipy.linalg import blas  # here, because the import takes a while
 
         shapes = [(after, before + 1) for (after, before), _ in self.problem.shapes]
         ends = np.cumsum([rows * columns for rows, columns in shapes])
@@ -135,6 +142,7 @@ class Layered:
         for place, (rows, columns) in zip(places, shapes, strict=True):
             at = np.arange(place.start, place.stop).reshape(rows, columns)
             order += [at[:, :-1].ravel(), at[:, -1]]
+        double = self.X.dtype == np.float64
         M, widths = len(self.X), self.problem.widths[1:]
         last = np.cumsum([M * n for n in widths]).tolist()
         found = {
@@ -147,7 +155,8 @@ class Layered:
             "shapes": shapes,
             "order": np.concatenate(order),
             "ones": self._ones(),
-            "absolute": get_blas_funcs("asum", dtype=self.X.dtype),
+            "absolute": blas.dasum if double else blas.sasum,
+            "largest": blas.idamax if double else blas.isamax,
             "still": None,
         }
         for name, value in found.items():
@@ -198,7 +207,7 @@ class Layered:
         gaps = [gap for *_, gap in found]
         fun = float(self.run["loss"](shaped, pairs, self.Y))
         violation = float(sum(self.absolute(gap.ravel()) for gap in gaps))
-        return Values(theta, flat, states, pairs, gaps, fun, violation)
+        return Values(theta, flat, states, pairs, gaps, self.largest, fun, violation)
 
     def forward(self, theta: Array) -> Array:
         """x^1, ..., x^{N−1}, z^N of a forward pass, (m,)."""

@@ -210,8 +210,8 @@ class Condenser:
         return ctypes.addressof(table)
 
 
-def address(array: Array) -> int:
+def address(array: Any) -> int:
     """Where a contiguous array begins; ``array.ctypes`` takes longer than the sweeps of a small net."""
     if not array.flags.writeable:
-        return array.ctypes.data
-    return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
+        return int(array.ctypes.data)
+    return ctypes.addressof(ctypes.c_char.from_buffer(array))
