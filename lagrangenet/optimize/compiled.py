@@ -9,7 +9,7 @@ cache of :mod:`lagrangenet.runtime.compiled`.
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class _Newton(ctypes.Structure):
 
 @cache
 def _functions(dtype: str) -> Any:
-    """The functions of condensed.c for a type; None where they cannot be compiled."""
+    """The functions of the C files for a type; None where they cannot be compiled."""
     files = (path.read_text(encoding="utf-8") for path in _SOURCES)
     text = "\n".join([f"#define REAL {_REAL[dtype]}", *files])
     try:
@@ -85,7 +85,7 @@ def _lapack(dtype: str) -> tuple[int, int]:
 
 
 class Condenser:
-    """Matrices and sweeps of one chain with its data, by compiled code.
+    """Steps of one chain with its data, by compiled code.
 
     The methods are those of :mod:`.condensed`. The blocks of one point at a time are kept in the
     order that the code needs.
@@ -117,8 +117,7 @@ class Condenser:
         for name, table in self._tables.items():
             setattr(system, name, ctypes.addressof(table))
         self._tables["states"][0] = address(self._inputs)
-        size = self._inputs.itemsize
-        self._places = [part.start * size for part, _ in net.parts]
+        self._places = [part.start * self._inputs.itemsize for part, _ in net.parts]
         self._written = {name: (_pointer * depth)() for name in ("dx", "plus")}
         self._address = ctypes.addressof(system)
         size = self._run.workspace(self._address) + 64
@@ -128,10 +127,10 @@ class Condenser:
         self._memory = np.empty(size, np.uint8)
         self._aligned = address(self._memory) + -address(self._memory) % 64
         self._loaded: Blocks | None = None
-        self._newton = self._new_newton()
-        self._newton_address = ctypes.addressof(self._newton)
 
-    def _new_newton(self) -> _Newton:
+    @cached_property
+    def _newton(self) -> _Newton:
+        """What steps are computed with; made for the first of them, as it takes three matrices."""
         P = self.net.problem.size
         self._matrices = [np.empty((P, P), self._inputs.dtype) for _ in range(3)]
         self._spare = np.empty(P, self._inputs.dtype)
@@ -196,7 +195,7 @@ class Condenser:
         newton.penalty, newton.bend = address(blocks.penalty), address(blocks.bend)
         newton.along = address(along)
         newton.dx, newton.plus = self._layers("dx", dx), self._layers("plus", plus)
-        if not self._run.step(self._address, self._aligned, self._newton_address):
+        if not self._run.step(self._address, self._aligned, ctypes.addressof(newton)):
             return None
         if newton.shift:
             inertia.last = newton.shift
