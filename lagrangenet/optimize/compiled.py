@@ -1,25 +1,28 @@
 """The condensed system by compiled code, where there is a C compiler.
 
-``condensed.c`` does the sums of :mod:`.condensed` with every intermediate result in cache. It is not
-generated, because it holds no formula of a problem: the factors come in as arrays. It is compiled
-once for a machine and kept in the cache of :mod:`lagrangenet.runtime.compiled`.
+``condensed.c``, ``sweeps.c`` and ``newton.c`` do what :mod:`.condensed` does with every intermediate
+result in cache, a whole Newton step in one call. They are not generated, because they hold no formula
+of a problem: the factors come in as arrays. They are compiled once for a machine and kept in the
+cache of :mod:`lagrangenet.runtime.compiled`.
 """
 
 from __future__ import annotations
 
 import ctypes
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lagrangenet.optimize.blocks import Blocks, Layered
+from lagrangenet.optimize.inertia import LARGEST, Shifted
+from lagrangenet.optimize.search import Step
 from lagrangenet.runtime import Array
 from lagrangenet.runtime.compiled import NotCompiled
-from lagrangenet.runtime.library import library
+from lagrangenet.runtime.library import library, pointer
 
-_SOURCE = Path(__file__).with_name("condensed.c")
+_SOURCES = [Path(__file__).with_name(f"{name}.c") for name in ("condensed", "sweeps", "newton")]
 _REAL = {"float64": "double", "float32": "float"}
 #: What the workspace may take; wider layers are left to NumPy, whose parts adapt.
 MOST_BYTES = 1 << 28
@@ -37,10 +40,24 @@ class _System(ctypes.Structure):
     )
 
 
+class _Newton(ctypes.Structure):
+    """``Newton`` of newton.c."""
+
+    _fields_ = (
+        ("size", ctypes.c_long),
+        *((name, _pointer) for name in ("potrf", "potrs")),
+        *((name, ctypes.c_double) for name in ("weight", "first", "more", "largest")),
+        *((name, _pointer) for name in ("penalty", "bend", "H", "metric", "factor", "spare")),
+        *((name, _pointer) for name in ("along", "dx", "plus")),
+        *((name, ctypes.c_double) for name in ("shift", "slope")),
+    )
+
+
 @cache
 def _functions(dtype: str) -> Any:
-    """The functions of condensed.c for a type; None where they cannot be compiled."""
-    text = f"#define REAL {_REAL[dtype]}\n" + _SOURCE.read_text(encoding="utf-8")
+    """The functions of the C files for a type; None where they cannot be compiled."""
+    files = (path.read_text(encoding="utf-8") for path in _SOURCES)
+    text = "\n".join([f"#define REAL {_REAL[dtype]}", *files])
     try:
         found = library(text)
     except NotCompiled:
@@ -50,16 +67,25 @@ def _functions(dtype: str) -> Any:
         ("workspace", ctypes.c_long, ()),
         ("load", None, (_pointer,)),
         ("condense", None, (_pointer, real, whole, _pointer)),
-        ("sweep", None, (_pointer, real, *(4 * [_pointer]))),
-        ("residual", real, (_pointer, _pointer, _pointer)),
+        ("residual", real, 4 * [_pointer]),
+        ("step", whole, (_pointer, _pointer)),
     ):
         function = getattr(found, name)
         function.restype, function.argtypes = result, [_pointer, *arguments]
     return found
 
 
+@cache
+def _lapack(dtype: str) -> tuple[int, int]:
+    """The addresses of SciPy's potrf and potrs."""
+    from scipy.linalg import cython_lapack  # here, because the import takes a while
+
+    kind = "d" if dtype == "float64" else "s"
+    return pointer(cython_lapack, f"{kind}potrf"), pointer(cython_lapack, f"{kind}potrs")
+
+
 class Condenser:
-    """Matrices and sweeps of one chain with its data, by compiled code.
+    """Steps of one chain with its data, by compiled code.
 
     The methods are those of :mod:`.condensed`. The blocks of one point at a time are kept in the
     order that the code needs.
@@ -90,6 +116,9 @@ class Condenser:
         system.widths = address(self._widths)
         for name, table in self._tables.items():
             setattr(system, name, ctypes.addressof(table))
+        self._tables["states"][0] = address(self._inputs)
+        self._places = [part.start * self._inputs.itemsize for part, _ in net.parts]
+        self._written = {name: (_pointer * depth)() for name in ("dx", "plus")}
         self._address = ctypes.addressof(system)
         size = self._run.workspace(self._address) + 64
         if size > MOST_BYTES + 32 * self._inputs.itemsize * len(net.X) * sum(net.problem.widths):
@@ -98,6 +127,17 @@ class Condenser:
         self._memory = np.empty(size, np.uint8)
         self._aligned = address(self._memory) + -address(self._memory) % 64
         self._loaded: Blocks | None = None
+
+    @cached_property
+    def _newton(self) -> _Newton:
+        """What steps are computed with; made for the first of them, as it takes three matrices."""
+        P = self.net.problem.size
+        self._matrices = [np.empty((P, P), self._inputs.dtype) for _ in range(3)]
+        self._spare = np.empty(P, self._inputs.dtype)
+        potrf, potrs = _lapack(str(self._inputs.dtype))
+        H, metric, factor = map(address, self._matrices)
+        return _Newton(size=P, potrf=potrf, potrs=potrs, largest=LARGEST, H=H, metric=metric,
+                       factor=factor, spare=address(self._spare))  # fmt: skip
 
     def load(self, blocks: Blocks) -> None:
         """Take over the blocks of a point, unless it has them."""
@@ -111,11 +151,13 @@ class Condenser:
                 kept.append(np.ascontiguousarray(array))
                 table[k] = address(kept[-1])
 
-        fill("states", [self._inputs, *blocks.at.states[:-1]])
         fill("slopes", blocks.slopes)
         fill("curvatures", blocks.curvatures)
         fill("mu", blocks.mu)
         fill("gaps", blocks.at.gaps)
+        states = address(blocks.at.flat)
+        for k, place in enumerate(self._places[:-1], 1):
+            self._tables["states"][k] = states + place
         system = self._system
         system.theta, system.full_output = address(kept[0]), blocks.output.ndim == 3
         kept += [np.ascontiguousarray(blocks.output), np.ascontiguousarray(blocks.wanted)]
@@ -124,7 +166,7 @@ class Condenser:
         self._loaded = blocks
 
     def matrix(self, blocks: Blocks, weight: float = 0.0, metric: bool = False) -> Array:
-        """As :func:`.condensed.matrix`."""
+        """As :func:`.condensed.matrix`; above the diagonal it is zero."""
         self.load(blocks)
         H = np.zeros((len(blocks.bend), len(blocks.bend)), blocks.bend.dtype)
         self._run.condense(self._address, self._aligned, weight, metric, address(H))
@@ -132,38 +174,43 @@ class Condenser:
             H.flat[:: len(H) + 1] += blocks.bend
         return H
 
-    def sweep(
-        self, blocks: Blocks, along: Array | None, weight: float = 0.0
-    ) -> tuple[list[Array], list[Array], Array]:
-        """As :func:`.condensed.sweep`; without ``along`` only the last of the three is filled."""
+    def gradient(self, blocks: Blocks, multipliers: Array) -> tuple[Array, float]:
+        """As :meth:`.condensed.Condensed.gradient`."""
         self.load(blocks)
         found = np.empty_like(blocks.penalty)
-        if along is None:
-            self._run.sweep(self._address, self._aligned, weight, None, address(found), None, None)
-            return [], [], found + blocks.penalty
-        dx, plus = ([np.empty_like(gap) for gap in blocks.at.gaps] for _ in range(2))
-        self._run.sweep(
-            self._address, self._aligned, weight, address(along), address(found),
-            _table(dx), _table(plus),
-        )  # fmt: skip
-        return dx, plus, found + blocks.penalty + blocks.bend * along
+        table = self._layers("plus", multipliers)
+        worst = self._run.residual(
+            self._address, self._aligned, table, address(blocks.penalty), address(found)
+        )
+        return found, worst
 
-    def gradient(self, blocks: Blocks, multipliers: list[Array]) -> tuple[Array, float]:
-        """As :func:`.condensed.gradient`."""
+    def step(self, blocks: Blocks, inertia: Shifted, weight: float) -> Step | None:
+        """As :meth:`.condensed.Condensed.step`."""
         self.load(blocks)
-        found = np.empty_like(blocks.penalty)
-        kept = [np.ascontiguousarray(lam) for lam in multipliers]
-        worst = self._run.residual(self._address, self._aligned, _table(kept), address(found))
-        return found + blocks.penalty, worst
+        flat, along = blocks.at.flat, np.empty_like(blocks.penalty)
+        dx, plus = np.empty_like(flat), np.empty_like(flat)
+        newton = self._newton
+        newton.weight = weight
+        newton.first, newton.more = inertia.schedule()
+        newton.penalty, newton.bend = address(blocks.penalty), address(blocks.bend)
+        newton.along = address(along)
+        newton.dx, newton.plus = self._layers("dx", dx), self._layers("plus", plus)
+        if not self._run.step(self._address, self._aligned, ctypes.addressof(newton)):
+            return None
+        if newton.shift:
+            inertia.last = newton.shift
+        return Step(along, dx, plus, newton.slope, newton.shift)
+
+    def _layers(self, name: str, flat: Array) -> int:
+        """A table of where each layer is in a flat vector."""
+        table, start = self._written[name], address(flat)
+        for k, place in enumerate(self._places):
+            table[k] = start + place
+        return ctypes.addressof(table)
 
 
-def address(array: Array) -> int:
+def address(array: Any) -> int:
     """Where a contiguous array begins; ``array.ctypes`` takes longer than the sweeps of a small net."""
     if not array.flags.writeable:
-        return array.ctypes.data
-    return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
-
-
-def _table(arrays: list[Array]) -> Any:
-    """The addresses of contiguous arrays."""
-    return (_pointer * len(arrays))(*(address(array) for array in arrays))
+        return int(array.ctypes.data)
+    return ctypes.addressof(ctypes.c_char.from_buffer(array))

@@ -1,4 +1,4 @@
-/* The KKT system of a chain, condensed to the parameters: its matrix and its sweeps.
+/* The KKT system of a chain, condensed to the parameters: memory, products and the matrix.
 
    The same sums as condensed.py, for factors that are diagonal, with all intermediate results of a
    few samples in cache. It holds no derivative: z, σ′, σ″λ, ∂²J/∂z² come in as arrays. Samples are
@@ -10,11 +10,13 @@
 #define REAL double
 #endif
 #define LANES 8
-#define ROW 96 /* a multiple of LANES */
+#define PAIR (2 * LANES)
+#define ROW 208 /* a multiple of PAIR, and no power of two: rows would share cache sets */
 
 typedef REAL real;
 typedef real lanes __attribute__((vector_size(LANES * sizeof(real)), aligned(sizeof(real))));
 typedef real row[ROW];
+#define AT(numbers, t) (*(lanes *)((numbers) + (t)))
 
 /* What a caller hands over: arrays with samples as the first axis. */
 typedef struct {
@@ -32,7 +34,7 @@ typedef struct {
 
 /* The rows of some samples, by layer. */
 typedef struct {
-    long used; /* samples, rounded up to LANES; those beyond are zero */
+    long used; /* samples, rounded up to PAIR; those beyond are zero */
     row **x, **slope, **curvature, **minus_mu, **gap, *output, *wanted;
 } Part;
 
@@ -50,7 +52,7 @@ static long parts_of(const System *s) { return (s->samples + ROW - 1) / ROW; }
 static long length_of(const System *s)
 {
     const long parts = parts_of(s), even = (s->samples + parts - 1) / parts;
-    return (even + LANES - 1) / LANES * LANES;
+    return (even + PAIR - 1) / PAIR * PAIR;
 }
 static long outputs_of(const System *s)
 {
@@ -156,7 +158,7 @@ void load(const System *s, char *memory)
     for (long part = 0, first = 0; first < s->samples; part++, first += length) {
         Part *p = &work.parts[part];
         const long left = s->samples - first, count = left < length ? left : length;
-        p->used = (count + LANES - 1) / LANES * LANES;
+        p->used = (count + PAIR - 1) / PAIR * PAIR;
         for (long k = 0; k < N; k++) {
             gather(p->x[k], p->used, s->states[k] + first * n[k], count, n[k], 1);
             for (long t = 0; t < p->used; t++) p->x[k][n[k]][t] = t < count;
@@ -225,37 +227,58 @@ static void dots(long used, long m, long n, const row *a, const row *b, real *ou
     }
 }
 
+static void copy(long used, real *out, const real *in) { memcpy(out, in, used * sizeof(real)); }
+static void clear(long used, real *out) { memset(out, 0, used * sizeof(real)); }
+
 static void multiply(long used, real *out, const real *a, const real *b)
 {
     for (long t = 0; t < used; t += LANES)
         *(lanes *)(out + t) = *(const lanes *)(a + t) * *(const lanes *)(b + t);
 }
 
-/* out_i += Σ_j V[i, j] in_j with V stored with these steps. */
-static void product(long used, row *out, long m, long n, const real *V, long down, long across,
-                    const row *in)
+/* out_i = Σ_j V[i, j] in_j, or += with ``add``; V and the rows are stored with these steps. */
+static void product(long used, row *out, long out_step, long m, long n, const real *V, long down,
+                    long across, const row *in, long in_step, int add)
 {
-    for (long i = 0; i < m; i++)
-        for (long t = 0; t < used; t += LANES) {
-            lanes sum = *(lanes *)(out[i] + t);
-            for (long j = 0; j < n; j++)
-                sum += V[i * down + j * across] * *(const lanes *)(in[j] + t);
-            *(lanes *)(out[i] + t) = sum;
+    for (long i = 0; i < m; i += 4) {
+        const long i1 = i + 1 < m ? i + 1 : i, i2 = i + 2 < m ? i + 2 : i, i3 = i + 3 < m ? i + 3 : i;
+        const real *v0 = V + i * down, *v1 = V + i1 * down, *v2 = V + i2 * down, *v3 = V + i3 * down;
+        real *o0 = out[i * out_step], *o1 = out[i1 * out_step];
+        real *o2 = out[i2 * out_step], *o3 = out[i3 * out_step];
+        for (long t = 0; t < used; t += PAIR) {
+            lanes s[4][2] = {{{0}}};
+            if (add) {
+                s[0][0] = AT(o0, t); s[0][1] = AT(o0, t + LANES);
+                s[1][0] = AT(o1, t); s[1][1] = AT(o1, t + LANES);
+                s[2][0] = AT(o2, t); s[2][1] = AT(o2, t + LANES);
+                s[3][0] = AT(o3, t); s[3][1] = AT(o3, t + LANES);
+            }
+            for (long j = 0; j < n; j++) {
+                const lanes x = AT(in[j * in_step], t), y = AT(in[j * in_step], t + LANES);
+                const long at = j * across;
+                s[0][0] += v0[at] * x; s[0][1] += v0[at] * y;
+                s[1][0] += v1[at] * x; s[1][1] += v1[at] * y;
+                s[2][0] += v2[at] * x; s[2][1] += v2[at] * y;
+                s[3][0] += v3[at] * x; s[3][1] += v3[at] * y;
+            }
+            AT(o0, t) = s[0][0]; AT(o0, t + LANES) = s[0][1];
+            AT(o1, t) = s[1][0]; AT(o1, t + LANES) = s[1][1];
+            AT(o2, t) = s[2][0]; AT(o2, t + LANES) = s[2][1];
+            AT(o3, t) = s[3][0]; AT(o3, t + LANES) = s[3][1];
         }
+    }
 }
 
-/* out[j][i] = slope_j Σ_q W[q][j] in[q][i]: taken through W^{k+1} and σ^k. */
+/* out[j][i] = slope_j Σ_q W[q][j] in[q][i]: taken through W^{k+1} and σ^k. Of a symmetric result half
+   is enough where nothing is taken through another layer: j ≤ i. */
 static void through(long used, row *out, const row *in, const real *V, long after, long width,
-                    long inner, const row *slope)
+                    long inner, const row *slope, int half)
 {
+    for (long i = 0; i < inner; i++)
+        product(used, out + i, inner, half ? i + 1 : width, after, V, 1, width + 1, in + i, inner, 0);
     for (long j = 0; j < width; j++)
-        for (long i = 0; i < inner; i++)
-            for (long t = 0; t < used; t += LANES) {
-                lanes sum = {0};
-                for (long q = 0; q < after; q++)
-                    sum += V[q * (width + 1) + j] * *(const lanes *)(in[q * inner + i] + t);
-                *(lanes *)(out[j * inner + i] + t) = sum * *(const lanes *)(slope[j] + t);
-            }
+        for (long i = half ? j : 0; i < inner; i++)
+            multiply(used, out[j * inner + i], out[j * inner + i], slope[j]);
 }
 
 static void outer(long used, row *out, const row *a, long m, const row *b, long n)
@@ -279,9 +302,9 @@ static void start(const System *s, const Part *p, row *B, real weight, int metri
 {
     const long n = s->widths[s->depth];
     if (s->full_output && !metric)
-        for (long i = 0; i < n * n; i++) memcpy(B[i], p->output[i], sizeof(row));
+        for (long i = 0; i < n * n; i++) copy(p->used, B[i], p->output[i]);
     else
-        memset(B, 0, n * n * sizeof(row));
+        for (long i = 0; i < n * n; i++) clear(p->used, B[i]);
     for (long i = 0; i < n; i++) {
         real *b = B[i * n + i];
         if (metric)
@@ -300,7 +323,7 @@ static void own_block(Work *w, long used, const row *x, long h, long b, real *ou
         for (long q = p; q < b; q++) multiply(used, w->pairs[at++], x[p], x[q]);
     at = 0;
     for (long i = 0; i < h; i++)
-        for (long j = i; j < h; j++) memcpy(w->U[at++], w->B[i * h + j], sizeof(row));
+        for (long j = i; j < h; j++) copy(used, w->U[at++], w->B[i * h + j]);
     dots(used, triangle(h), triangle(b), w->U, w->pairs, out);
 }
 
@@ -322,8 +345,8 @@ static void bent_block(const System *s, Work *w, const Part *p, const real *cons
                     w->T[j * a + c][t] = v * p->slope[l - 1][c][t] * p->slope[k][j][t];
             }
     } else {
-        through(p->used, w->B, w->T, V[k + 1], n[k + 1], hk, a, p->slope[k]);
-        memcpy(w->T, w->B, hk * a * sizeof(row));
+        through(p->used, w->B, w->T, V[k + 1], n[k + 1], hk, a, p->slope[k], 0);
+        for (long j = 0; j < hk * a; j++) copy(p->used, w->T[j], w->B[j]);
     }
     dots(p->used, h * bk, hk * a, w->pairs, w->T, out);
 }
@@ -333,7 +356,7 @@ static void below(const System *s, Work *w, const Part *p, const real *V, long l
                   int metric)
 {
     const long h = s->widths[l], n = s->widths[l - 1];
-    through(p->used, w->B, w->U, V, h, n, n, p->slope[l - 1]);
+    through(p->used, w->B, w->U, V, h, n, n, p->slope[l - 1], l == 2);
     for (long i = 0; i < n; i++) {
         real *B = w->B[i * n + i];
         const real *a = p->slope[l - 1][i], *c = p->curvature[l - 1][i];
@@ -355,21 +378,21 @@ static void add(const System *s, Work *w, const Part *p, const real *const *V, r
         for (long k = l - 1; k >= 1; k--) {
             const long hk = n[k], bk = n[k - 1] + 1;
             row *next = spare[k & 1];
-            through(p->used, next, C, V[k + 1], n[k + 1], hk, h, p->slope[k]);
+            through(p->used, next, C, V[k + 1], n[k + 1], hk, h, p->slope[k], 0);
             C = next;
             outer(p->used, w->pairs, p->x[l - 1], b, p->x[k - 1], bk);
             dots(p->used, hk * h, b * bk, C, w->pairs, w->cross[l * (N + 1) + k]);
             if (k == l - 1)
                 for (long j = 0; j < hk; j++)
                     for (long i = 0; i < h; i++)
-                        memcpy(w->U[i * hk + j], C[j * h + i], sizeof(row));
+                        copy(p->used, w->U[i * hk + j], C[j * h + i]);
             if (!metric) bent_block(s, w, p, V, l, k);
         }
         below(s, w, p, V[l], l, metric ? 1 : weight, metric);
     }
 }
 
-/* The blocks l ≥ k of H from the sums over samples. */
+/* The lower half of H from the sums over samples. */
 static void place(const System *s, const Work *w, real *H, int metric)
 {
     const long N = s->depth, *n = s->widths;
@@ -383,8 +406,6 @@ static void place(const System *s, const Work *w, real *H, int metric)
                 for (long p = 0, pq = 0; p < b; p++)
                     for (long q = p; q < b; q++, pq++) {
                         const real v = own[ij * pairs + pq];
-                        H[(from[l] + i * b + p) * size + from[l] + j * b + q] = v;
-                        H[(from[l] + i * b + q) * size + from[l] + j * b + p] = v;
                         H[(from[l] + j * b + p) * size + from[l] + i * b + q] = v;
                         H[(from[l] + j * b + q) * size + from[l] + i * b + p] = v;
                     }
@@ -394,8 +415,9 @@ static void place(const System *s, const Work *w, real *H, int metric)
             for (long j = 0; j < hk; j++)
                 for (long i = 0; i < h; i++)
                     for (long p = 0; p < b; p++)
-                        memcpy(&H[(from[l] + i * b + p) * size + from[k] + j * bk],
-                               &cross[((j * h + i) * b + p) * bk], bk * sizeof(real));
+                        for (long q = 0; q < bk; q++)
+                            H[(from[l] + i * b + p) * size + from[k] + j * bk + q] =
+                                cross[((j * h + i) * b + p) * bk + q];
             if (metric) continue;
             for (long i = 0; i < h; i++)
                 for (long q = 0; q < bk; q++)
@@ -409,7 +431,7 @@ static void place(const System *s, const Work *w, real *H, int metric)
     }
 }
 
-/* The blocks l ≥ k of H ← the condensed matrix of what was loaded, without the regularizer. */
+/* The lower half of H ← the condensed matrix of what was loaded, without the regularizer. */
 void condense(const System *s, char *memory, double weight, int metric, real *H)
 {
     const real *V[s->depth + 1];
@@ -420,123 +442,4 @@ void condense(const System *s, char *memory, double weight, int metric, real *H)
     for (long part = 0; part * length_of(s) < s->samples; part++)
         add(s, &work, &work.parts[part], V, weight, metric);
     place(s, &work, H, metric);
-}
-
-/* -- sweeps -------------------------------------------------------------------------------------- */
-
-/* ẋ and ż of some samples; D is null where θ does not move. */
-static void forward(const System *s, Work *w, const Part *p, const real *const *V,
-                    const real *const *D)
-{
-    const long N = s->depth, *n = s->widths;
-    for (long k = 1; k <= N; k++) {
-        const long h = n[k], b = n[k - 1] + 1;
-        memset(w->dz[k], 0, h * sizeof(row));
-        if (k > 1) product(p->used, w->dz[k], h, b - 1, V[k], b, 1, w->dx[k - 1]);
-        if (D) product(p->used, w->dz[k], h, b, D[k], b, 1, p->x[k - 1]);
-        for (long i = 0; i < h; i++)
-            for (long t = 0; t < p->used; t++)
-                w->dx[k][i][t] = w->dz[k][i][t] * (k == N ? 1 : p->slope[k][i][t]) - p->gap[k][i][t];
-    }
-}
-
-/* μ⁺ of the output: −∂J/∂z − (∂²J/∂z² + weight) ẋ. */
-static void turn(const System *s, Work *w, const Part *p, real weight)
-{
-    const long n = s->widths[s->depth];
-    const row *dx = w->dx[s->depth];
-    for (long i = 0; i < n; i++)
-        for (long t = 0; t < p->used; t++) {
-            real sum = p->wanted[i][t] - weight * dx[i][t];
-            if (!s->full_output) sum -= p->output[i][t] * dx[i][t];
-            else
-                for (long j = 0; j < n; j++) sum -= p->output[i * n + j][t] * dx[j][t];
-            w->B[i][t] = sum;
-        }
-}
-
-/* gradient += −Σ μ⁺ (x, 1)ᵀ − Σ μ ẋᵀ of layer k, with μ⁺ in B. */
-static void slopes(const System *s, Work *w, const Part *p, long k, real *gradient)
-{
-    const long h = s->widths[k], b = s->widths[k - 1] + 1;
-    memset(w->sums, 0, h * b * sizeof(real));
-    dots(p->used, h, b, w->B, p->x[k - 1], w->sums);
-    for (long j = 0; j < h * b; j++) gradient[j] -= w->sums[j];
-    if (k == 1) return;
-    memset(w->sums, 0, h * b * sizeof(real));
-    dots(p->used, h, b - 1, p->minus_mu[k], w->dx[k - 1], w->sums);
-    for (long i = 0; i < h; i++)
-        for (long j = 0; j < b - 1; j++) gradient[i * b + j] += w->sums[i * (b - 1) + j];
-}
-
-/* ẋ, λ⁺ and ∂L̇/∂θ (without the regularizer) along θ̇; ``along``, ``dx`` and ``plus`` may be null. */
-void sweep(const System *s, char *memory, double weight, const real *along, real *gradient,
-           real *const *dx, real *const *plus)
-{
-    const long N = s->depth, *n = s->widths, length = length_of(s);
-    const real *V[N + 1], *D[N + 1];
-    Work work, *w = &work;
-    lay_out(s, w, memory);
-    const real *end = matrices(s, s->theta, V);
-    if (along) matrices(s, along, D);
-    memset(gradient, 0, (V[N] - end + n[N] * (n[N - 1] + 1)) * sizeof(real));
-    for (long part = 0, first = 0; first < s->samples; part++, first += length) {
-        const Part *p = &w->parts[part];
-        const long left = s->samples - first, count = left < length ? left : length;
-        forward(s, w, p, V, along ? D : NULL);
-        turn(s, w, p, weight);
-        if (plus) scatter(plus[N - 1] + first * n[N], w->B, count, n[N]);
-        for (long k = N; k >= 1; k--) {
-            const long h = n[k], b = n[k - 1] + 1;
-            if (dx) scatter(dx[k - 1] + first * h, w->dx[k], count, h);
-            if (k < N)
-                for (long i = 0; i < h; i++)
-                    for (long t = 0; t < p->used; t++)
-                        w->B[i][t] = w->C[i][t] * p->slope[k][i][t]
-                                   + p->curvature[k][i][t] * w->dz[k][i][t];
-            slopes(s, w, p, k, gradient + (V[k] - V[1]));
-            if (k == 1) break;
-            memset(w->C, 0, (b - 1) * sizeof(row));
-            if (along) { /* λ⁺ = Wᵀ μ⁺ + Ẇᵀ μ − weight ẋ; −μ is what is kept */
-                product(p->used, w->C, b - 1, h, D[k], 1, b, p->minus_mu[k]);
-                for (long j = 0; j < b - 1; j++)
-                    for (long t = 0; t < p->used; t++) w->C[j][t] = -w->C[j][t];
-            }
-            product(p->used, w->C, b - 1, h, V[k], 1, b, w->B);
-            for (long j = 0; j < b - 1; j++)
-                for (long t = 0; t < p->used; t++) w->C[j][t] -= weight * w->dx[k - 1][j][t];
-            if (plus) scatter(plus[k - 2] + first * (b - 1), w->C, count, b - 1);
-        }
-    }
-}
-
-/* ∂L/∂θ (without the regularizer) at the point itself, and max |∂L/∂x|. */
-double residual(const System *s, char *memory, const real *const *multipliers, real *gradient)
-{
-    const long N = s->depth, *n = s->widths, length = length_of(s);
-    const real *V[N + 1];
-    Work work, *w = &work;
-    real worst = 0;
-    lay_out(s, w, memory);
-    matrices(s, s->theta, V);
-    memset(gradient, 0, (V[N] - V[1] + n[N] * (n[N - 1] + 1)) * sizeof(real));
-    for (long part = 0, first = 0; first < s->samples; part++, first += length) {
-        const Part *p = &w->parts[part];
-        const long left = s->samples - first, count = left < length ? left : length;
-        for (long k = N; k >= 1; k--) {
-            const long h = n[k], b = n[k - 1] + 1;
-            dots(p->used, h, b, p->minus_mu[k], p->x[k - 1], gradient + (V[k] - V[1]));
-            const real *lam = multipliers[k - 1] + first * h;
-            const row *solved = k == N ? p->wanted : w->C;
-            for (long i = 0; i < h; i++)
-                for (long t = 0; t < count; t++) {
-                    const real gap = fabs(lam[t * h + i] - (k == N ? 1 : -1) * solved[i][t]);
-                    if (gap > worst || gap != gap) worst = gap; /* NaN stays */
-                }
-            if (k == 1) break;
-            memset(w->C, 0, (b - 1) * sizeof(row));
-            product(p->used, w->C, b - 1, h, V[k], 1, b, p->minus_mu[k]);
-        }
-    }
-    return worst;
 }

@@ -15,7 +15,9 @@ from functools import cache
 
 import numpy as np
 
-from lagrangenet.optimize.blocks import Blocks, Layered
+from lagrangenet.optimize.blocks import Blocks, Layered, flattened
+from lagrangenet.optimize.inertia import Shifted
+from lagrangenet.optimize.search import Step
 from lagrangenet.runtime import Array
 
 #: Bytes of the largest intermediate array.
@@ -23,7 +25,7 @@ CHUNK = 1 << 20
 
 
 class Condensed:
-    """Matrices and sweeps of one chain with its data, by NumPy."""
+    """Steps of one chain with its data, by NumPy."""
 
     def __init__(self, net: Layered) -> None:
         self.net = net
@@ -32,15 +34,28 @@ class Condensed:
         """As :func:`matrix`."""
         return matrix(self.net, blocks, weight, metric)
 
-    def sweep(
-        self, blocks: Blocks, along: Array | None, weight: float = 0.0
-    ) -> tuple[list[Array], list[Array], Array]:
-        """As :func:`sweep`."""
-        return sweep(self.net, blocks, along, weight)
+    def gradient(self, blocks: Blocks, multipliers: Array) -> tuple[Array, float]:
+        """∂L/∂θ, and max |∂L/∂x|, |∂L/∂θ|, at the point of the blocks; NaN if one of them is."""
+        found, worst = gradient(self.net, blocks, self.net.split(multipliers))
+        return found, float(np.maximum(worst, max(found.max(), -found.min())))
 
-    def gradient(self, blocks: Blocks, multipliers: list[Array]) -> tuple[Array, float]:
-        """As :func:`gradient`."""
-        return gradient(self.net, blocks, multipliers)
+    def step(self, blocks: Blocks, inertia: Shifted, weight: float) -> Step | None:
+        """The Newton step, with the smallest shift that makes the condensed matrix positive definite.
+
+        The shift of ∂²L/∂x² is ``weight`` times that of ∂²L/∂θ²: in the condensed matrix it is that
+        of Σ_k |ẋ^k|² as a quadratic form in θ̇. It enters the sweeps as well.
+        """
+        factor = inertia.factor(
+            self.matrix(blocks),
+            (lambda: weight * self.matrix(blocks, metric=True)) if weight else None,
+        )
+        if factor is None:
+            return None
+        shift = weight * factor.shift
+        along = factor.solve(-sweep(self.net, blocks, None, shift)[2])
+        dx, plus, _ = sweep(self.net, blocks, along, shift)
+        slope = float(blocks.penalty @ along - np.vdot(blocks.wanted, dx[-1]))
+        return Step(along, flattened(dx), flattened(plus), slope, factor.shift)
 
 
 def sweep(

@@ -45,10 +45,13 @@ class Filter:
 
     def allows(self, violation: float, fun: float) -> bool:
         """Whether no pair of the filter dominates these values."""
-        return violation <= self.most and all(
-            violation <= (1 - LESS_VIOLATION) * worst or fun <= below - LESS_OBJECTIVE * worst
-            for worst, below in self.pairs
-        )
+        if not violation <= self.most:
+            return False
+        for worst, below in self.pairs:
+            less = violation <= (1 - LESS_VIOLATION) * worst
+            if not less and not fun <= below - LESS_OBJECTIVE * worst:
+                return False
+        return True
 
     def descends(self, slope: float, violation: float, step: float) -> bool:
         """Whether a step promises so much of the objective that this alone is asked for."""

@@ -63,11 +63,16 @@ class Shifted:
 
     def shifts(self) -> Iterator[float]:
         """The shifts to try where none is not enough."""
-        first = self.last == 0
-        shift = FIRST if first else max(SMALLEST, self.last * LESS)
+        shift, more = self.schedule()
         while shift < LARGEST:
             yield shift
-            shift *= MUCH_MORE if first else MORE
+            shift *= more
+
+    def schedule(self) -> tuple[float, float]:
+        """The first of the shifts, and what each is multiplied by for the next."""
+        if self.last == 0:
+            return FIRST, MUCH_MORE
+        return max(SMALLEST, self.last * LESS), MORE
 
     def _lapack(self, dtype: Any) -> Any:
         if dtype not in self._routines:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
-from lagrangenet.optimize.blocks import Blocks, Layered, Values
+from lagrangenet.optimize.blocks import Blocks, Layered, Values, flattened
 from lagrangenet.optimize.compiled import Condenser
 from lagrangenet.optimize.condensed import Condensed, corrected
 from lagrangenet.optimize.inertia import Shifted
@@ -28,7 +27,6 @@ class Linear:
     ----------
     net : Layered
     blocks : Blocks
-    multipliers : list of ndarray
     parameters : ndarray
         ∂L/∂θ.
     optimality : float
@@ -39,42 +37,22 @@ class Linear:
 
     net: Layered
     blocks: Blocks
-    multipliers: list[Array]
     parameters: Array
     optimality: float
     condensed: Condensed | Condenser
 
     def step(self, inertia: Shifted, weight: float) -> Step | None:
-        """The Newton step, with the smallest shift that makes the condensed matrix positive definite.
-
-        The shift of ∂²L/∂x² is ``weight`` times that of ∂²L/∂θ²: in the condensed matrix it is that
-        of Σ_k |ẋ^k|² as a quadratic form in θ̇. It enters the sweeps as well.
-        """
-        factor = inertia.factor(self.hessian(), partial(self.metric, weight) if weight else None)
-        if factor is None:
-            return None
-        shift = weight * factor.shift
-        along = factor.solve(-self.condensed.sweep(self.blocks, None, shift)[2])
-        dx, plus, _ = self.condensed.sweep(self.blocks, along, shift)
-        return Step(along, dx, plus, self.slope(along, dx), factor.shift)
-
-    def metric(self, weight: float) -> Array:
-        """``weight`` times Σ_k |ẋ^k|² as a quadratic form in θ̇."""
-        found = self.condensed.matrix(self.blocks, metric=True)
-        return found if weight == 1 else weight * found
+        """The Newton step, with the smallest shift that makes the condensed matrix positive definite."""
+        return self.condensed.step(self.blocks, inertia, weight)
 
     def hessian(self) -> Array:
         """The condensed matrix; its lower half counts. At feasible points, ∇²J of θ alone."""
         return self.condensed.matrix(self.blocks)
 
-    def slope(self, along: Array, dx: list[Array]) -> float:
-        """The derivative of J along a step."""
-        return float(self.blocks.penalty @ along - np.vdot(self.blocks.wanted, dx[-1]))
-
     def corrected(self, step: Step, new: Values) -> Step:
         """A step whose ẋ also undoes what the constraints were at the new point."""
         change = corrected(self.net, self.blocks, new.gaps)
-        return replace(step, states=[x + more for x, more in zip(step.states, change, strict=True)])
+        return replace(step, states=step.states + flattened(change))
 
 
 class LiftedChain:
@@ -114,9 +92,9 @@ class LiftedChain:
             eye = np.eye(output.shape[1], dtype=output.dtype)
             soft = max(soft, SOFT * 1e-3 / self.samples)
             move = np.linalg.solve(output + soft * eye, wanted[:, :, None])[:, :, 0]
-        return self.net.values(theta, [*at.states[:-1], at.states[-1] + move])
+        return self.net.values(theta, flattened([*at.states[:-1], at.states[-1] + move]))
 
-    def resumed(self, point: Point, memory: Memory) -> tuple[Values, list[Array]] | None:
+    def resumed(self, point: Point, memory: Memory) -> tuple[Values, Array] | None:
         """A point (θ, x, λ) that was saved; where z^N is no x^N, from what was kept beside it."""
         if self.identity and point.states is not None and point.multipliers is not None:
             kept = {"theta": point.theta, "states": point.states, "multipliers": point.multipliers}
@@ -127,49 +105,42 @@ class LiftedChain:
         )
         if not same or len(kept["states"]) != self.task.conditions:
             return None
-        states, multipliers = (list(self.task.shapes.arrays(kept[name]))
-                               for name in ("states", "multipliers"))  # fmt: skip
-        return self.net.values(self.rows(point.theta), states), multipliers
+        return self.net.values(self.rows(point.theta), kept["states"]), kept["multipliers"]
 
-    def memory(self, at: Values, multipliers: list[Array]) -> Memory:
+    def memory(self, at: Values, multipliers: Array) -> Memory:
         """What a resumption needs beside the point: the iterate, where z^N is no x^N."""
         if self.identity:
             return {}
         return {
             "theta": self.net.flat(at.theta),
-            "states": np.concatenate([x.ravel() for x in at.states]),
-            "multipliers": np.concatenate([lam.ravel() for lam in multipliers]),
+            "states": at.flat,
+            "multipliers": multipliers,
         }
 
-    def adjoint(self, at: Values) -> list[Array]:
+    def adjoint(self, at: Values) -> Array:
         """The multipliers with ∂L/∂x = 0."""
         return self.net.adjoint(at)
 
-    def linear(self, at: Values, multipliers: list[Array]) -> Linear:
+    def linear(self, at: Values, multipliers: Array) -> Linear:
         """The KKT system at a point."""
         blocks = self.net.blocks(at, multipliers)
-        parameters, worst = self.condensed.gradient(blocks, multipliers)
-        largest = float(max(parameters.max(), -parameters.min()))
-        residual = float(np.maximum(worst, largest))  # NaN if one of them is
-        return Linear(self.net, blocks, multipliers, parameters, residual, self.condensed)
+        parameters, residual = self.condensed.gradient(blocks, multipliers)
+        return Linear(self.net, blocks, parameters, residual, self.condensed)
 
     def moved(self, at: Values, step: Step, length: float) -> Values:
         """The point after a step."""
-        states = [x + length * change for x, change in zip(at.states, step.states, strict=True)]
-        return self.net.values(at.theta + length * step.along, states)
-
-    def blended(self, old: list[Array], step: Step, length: float) -> list[Array]:
-        """Multipliers after a step."""
-        new: list[Array] = step.multipliers
         if length == 1.0:
-            return new
-        return [a + length * (b - a) for a, b in zip(old, new, strict=True)]
+            return self.net.values(at.theta + step.along, at.flat + step.states)
+        return self.net.values(at.theta + length * step.along, at.flat + length * step.states)
 
-    def point(self, at: Values, multipliers: list[Array] | None = None) -> Point:
+    def blended(self, old: Array, step: Step, length: float) -> Array:
+        """Multipliers after a step."""
+        new: Array = step.multipliers
+        return new if length == 1.0 else old + length * (new - old)
+
+    def point(self, at: Values, multipliers: Array | None = None) -> Point:
         """θ, x and λ in the order of the task; x and λ are those of θ where z^N has no equal."""
         theta = self.net.flat(at.theta)
         if multipliers is None or not self.identity:
             return Point(theta)
-        states, lam = (np.concatenate([a.ravel() for a in arrays])
-                       for arrays in (at.states, multipliers))  # fmt: skip
-        return Point(theta, states, lam)
+        return Point(theta, at.flat, multipliers)

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite, isnan, nan
 from typing import Any, Protocol
-
-import numpy as np
 
 from lagrangenet.optimize.filter import Filter
 from lagrangenet.optimize.inertia import Shifted
@@ -27,6 +26,11 @@ CLOSE, NEARLY_FEASIBLE = 1e-6, 1e-5
 
 
 Memory = Mapping[str, Array]
+
+
+def worse(a: float, b: float) -> float:
+    """The larger of two numbers; NaN if one of them is."""
+    return nan if isnan(a) or isnan(b) else max(a, b)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,14 +167,14 @@ class Search:
         for _ in range(most):
             linear = self.system.linear(self.at, self.multipliers)
             self.tell(progress, linear)
-            residual = float(np.maximum(linear.optimality, self.at.worst))
-            if not np.isfinite(residual):
+            residual = worse(linear.optimality, self.at.worst)
+            if not isfinite(residual):
                 return False, "the residuals are not finite"
             if residual <= self.tol:
                 linear = self.exact()
                 if linear.optimality <= self.tol:
                     return True, "the KKT conditions hold"
-            reason = self.iterate(linear, float(np.maximum(linear.optimality, self.at.worst)))
+            reason = self.iterate(linear, worse(linear.optimality, self.at.worst))
             if reason:
                 return False, reason
         return False, f"no KKT point after {most} iterations; allow more (iterations)"
@@ -205,7 +209,7 @@ class Search:
             self.evaluations += 1
             if self.accepted(found, step.slope, length, residual):
                 return found, length
-            if length == 1.0 and np.isfinite(found.violation):
+            if length == 1.0 and isfinite(found.violation):
                 found = self.system.moved(self.at, linear.corrected(step, found), 1.0)
                 self.evaluations += 1
                 if self.accepted(found, step.slope, length, residual):
@@ -215,7 +219,7 @@ class Search:
 
     def accepted(self, found: Any, slope: float, length: float, residual: float) -> bool:
         """Whether a point is progress."""
-        if not np.isfinite(found.fun) or not found.violation <= self.filter.most:
+        if not isfinite(found.fun) or not found.violation <= self.filter.most:
             return False
         if length == 1.0 and residual < CLOSE and found.violation < NEARLY_FEASIBLE:
             return True

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from lagrangenet.runtime import compiled
 from lagrangenet.runtime.compiled import FLAGS, PATIENCE, NotCompiled, cache_folder, find_compiler
@@ -54,3 +55,13 @@ def _build(compiler: str, source: str, entry: Path) -> None:
             raise NotCompiled(f"{compiler} took more than {PATIENCE} seconds") from None
         compiled._digest_file(entry).write_text(compiled._digest(made), encoding="ascii")
         made.replace(entry)
+
+
+def pointer(module: Any, name: str) -> int:
+    """The address of a function that a Cython module offers to other compiled code."""
+    capsule = module.__pyx_capi__[name]
+    named = ctypes.pythonapi.PyCapsule_GetName
+    named.restype, named.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    address = ctypes.pythonapi.PyCapsule_GetPointer
+    address.restype, address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return int(address(capsule, named(capsule)))

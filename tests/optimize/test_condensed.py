@@ -5,9 +5,9 @@ import pytest
 
 from lagrangenet import L2, chain
 from lagrangenet.errors import DerivationError
-from lagrangenet.optimize.blocks import Layered, source
+from lagrangenet.optimize.blocks import Layered, flattened, source
 from lagrangenet.optimize.compiled import Condenser
-from lagrangenet.optimize.condensed import matrix, sweep
+from lagrangenet.optimize.condensed import Condensed, matrix, sweep
 from lagrangenet.optimize.gauss_newton import matrix as gauss_newton_matrix
 from lagrangenet.optimize.inertia import Shifted
 from lagrangenet.optimize.lifted_chain import LiftedChain
@@ -50,23 +50,20 @@ PROBLEMS = {
 SMOOTH_OUTPUT = ("tanh", "biases", "softmax hidden", "elastic", "own")
 
 
-def net(name, samples=7):
+def net(name, samples=7, dtype="float64"):
     problem, labels = PROBLEMS[name]
     X = np.random.default_rng(1).normal(size=(samples, problem.inputs))
-    return Layered(problem, X, labels(samples, problem.widths[-1]))
+    return Layered(problem, X.astype(dtype), labels(samples, problem.widths[-1]).astype(dtype))
 
 
 def anywhere(layered, seed=0):
     """Values and multipliers at a point that is neither feasible nor stationary."""
     rng = np.random.default_rng(seed)
-    theta = rng.normal(size=layered.problem.size)
-    states = [x + 0.3 * rng.normal(size=x.shape) for x in layered.forward(theta)]
-    at = layered.values(theta, states)
-    return at, [0.1 * rng.normal(size=x.shape) for x in states]
-
-
-def flat(arrays):
-    return np.concatenate([array.ravel() for array in arrays])
+    dtype = layered.X.dtype
+    theta = rng.normal(size=layered.problem.size).astype(dtype)
+    states = layered.forward(theta)
+    at = layered.values(theta, states + 0.3 * rng.normal(size=states.size).astype(dtype))
+    return at, 0.1 * rng.normal(size=states.size).astype(dtype)
 
 
 def whole(lower):
@@ -112,7 +109,7 @@ def test_the_condensed_step_solves_the_whole_kkt_system(name):
         whole(matrix(layered, blocks)) + ridge, -sweep(layered, blocks, None)[2]
     )
     dx, plus, _ = sweep(layered, blocks, along)
-    pairs = [tuple((a, a) for a in arrays) for arrays in (at.states, multipliers)]
+    pairs = [tuple((a, a) for a in layered.split(v)) for v in (at.flat, multipliers)]
     shaped = routines.unpack(theta)
     kkt = routines.kkt_matrix(shaped, layered.X, layered.Y, *pairs)
     found = routines.residuals(shaped, layered.X, layered.Y, *pairs)
@@ -120,8 +117,7 @@ def test_the_condensed_step_solves_the_whole_kkt_system(name):
     dense, m, P = kkt.matrix.toarray(), c.size, theta.size
     dense[m : m + P, m : m + P] += ridge
     solved = np.linalg.solve(dense, -np.concatenate([by_x, by_theta, c]))
-    change = [a - b for a, b in zip(plus, multipliers, strict=True)]
-    mine = np.concatenate([flat(dx), layered.flat(along), flat(change)])
+    mine = np.concatenate([flattened(dx), layered.flat(along), flattened(plus) - multipliers])
     assert np.abs(mine - solved).max() <= 1e-10 * np.abs(solved).max()
 
 
@@ -139,6 +135,54 @@ def test_compiled_and_numpy_assemble_the_same(name, samples):
         expected = np.tril(matrix(layered, blocks, weight, metric))
         found = np.tril(condenser.matrix(blocks, weight, metric))
         assert np.abs(found - expected).max() <= 1e-13 * max(1, np.abs(expected).max())
+
+
+@needs_compiler
+@pytest.mark.parametrize("samples", [1, 7, 250])
+@pytest.mark.parametrize("name", [n for n in PROBLEMS if n != "softmax hidden"])
+def test_compiled_and_numpy_steps_are_the_same(name, samples):
+    """With no shift known and with one, by the metric of the states and without it."""
+    layered = net(name, samples)
+    at, multipliers = anywhere(layered)
+    blocks = layered.blocks(at, multipliers)
+    both = Condensed(layered), Condenser(layered)
+    slopes = [steps.gradient(blocks, multipliers) for steps in both]
+    assert slopes[0][1] == pytest.approx(slopes[1][1], rel=1e-12)
+    assert np.abs(slopes[0][0] - slopes[1][0]).max() <= 1e-12
+    for last, weight in ((0.0, 1.0), (0.03, 1.0), (0.03, 0.0)):
+        inertias = Shifted(last), Shifted(last)
+        expected, found = (steps.step(blocks, inertia, weight)
+                           for steps, inertia in zip(both, inertias, strict=True))  # fmt: skip
+        assert found.shift == expected.shift
+        assert inertias[0].last == inertias[1].last
+        assert found.slope == pytest.approx(expected.slope, rel=1e-8)
+        for one in ("along", "states", "multipliers"):
+            mine, other = getattr(found, one), getattr(expected, one)
+            assert np.abs(mine - other).max() <= 1e-8 * max(1, np.abs(other).max())
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", [Condensed, Condenser])
+def test_a_step_from_what_is_not_finite_is_none(kind, dtype):
+    layered = net("tanh", dtype=dtype)
+    at, multipliers = anywhere(layered)
+    multipliers[3] = np.nan
+    steps, inertia = kind(layered), Shifted()
+    blocks = layered.blocks(at, multipliers)
+    assert steps.step(blocks, inertia, 1.0) is None
+    assert inertia.last == 0
+    assert np.isnan(steps.gradient(blocks, multipliers)[1])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_the_largest_constraint_is_not_finite_if_one_is(bad):
+    layered = net("tanh")
+    at, _ = anywhere(layered)
+    assert at.worst == max(np.abs(gap).max() for gap in at.gaps)
+    states = at.flat.copy()
+    states[-1] = bad
+    assert not np.isfinite(layered.values(at.theta, states).worst)
 
 
 def test_without_a_compiler_numpy_assembles(monkeypatch):
@@ -182,15 +226,13 @@ def test_sweeps_and_sparse_factors_give_the_same_step(way):
     at, multipliers = anywhere(layered)
     chain_step = LiftedChain(task).linear(at, multipliers).step(Shifted(0.1), 1.0)
     system = SparseSystem(task, way)
-    states, lam = map(flat, (at.states, multipliers))
-    linear = system.linear(system.values(layered.flat(at.theta), states), lam)
+    linear = system.linear(system.values(layered.flat(at.theta), at.flat), multipliers)
     step = linear.step(Shifted(0.1), 1.0)
     assert step.shift == pytest.approx(chain_step.shift)
     assert step.slope == pytest.approx(chain_step.slope, rel=1e-9)
     assert np.abs(step.along - layered.flat(chain_step.along)).max() <= 1e-9
-    for mine, other in ((step.states, chain_step.states),
-                        (step.multipliers, chain_step.multipliers)):  # fmt: skip
-        assert np.abs(mine - flat(other)).max() <= 1e-9
+    assert np.abs(step.states - chain_step.states).max() <= 1e-9
+    assert np.abs(step.multipliers - chain_step.multipliers).max() <= 1e-9
 
 
 def test_every_line_of_the_blocks_names_its_condition():
