@@ -313,14 +313,6 @@ def test_the_problem_bank(name):
             assert_agrees_or_refuses(name, Point(problem, 5, dtype))
 
 
-@pytest.mark.slow
-@every_target
-def test_many_random_networks(name):
-    count = {"numba": 12, "jax": 100, "c": 100}.get(name, 2000)
-    for seed in range(100, 100 + count):
-        assert_agrees_or_refuses(name, Point(random_problem(seed), 1 + seed % 11, seed=seed))
-
-
 # -- every entry of the catalogues -----------------------------------------------------------------
 
 
