@@ -97,6 +97,8 @@ def stably(expr: sp.Expr) -> sp.Expr:
     -y + sigmoid(x)
     >>> stably(sp.log(sp.cosh(f.z)))
     -z + softplus(2*z) - log(2)
+    >>> stably(1 - sp.tanh(f.z) ** 2)
+    4*sigmoid(-2*z)*sigmoid(2*z)
     """
     if not expr.args or isinstance(expr, sp.Indexed | sp.Sum):
         return expr
