@@ -7,7 +7,7 @@ import pytest
 
 from lagrangenet import chain
 from tests.compilers import Point, stages
-from tests.running_errors import LONGER, Uncertain, uncertain
+from tests.running_errors import LONGER, SPECIAL, Uncertain, uncertain
 
 pytestmark = pytest.mark.skipif(not LONGER, reason="long double is no longer than double here")
 
@@ -80,3 +80,11 @@ def test_an_open_comparison_may_take_either_branch():
 
 def test_what_underflows_is_lost():
     assert (exact([1e-30]) * exact([1e-30])).error >= 1e-60
+
+
+@pytest.mark.parametrize("name", sorted(SPECIAL))
+def test_bounds_of_any_size_go_through_functions_of_scipy(name):
+    number = Uncertain([0.5, 2, -3], [1e-20, 1e300, np.inf], "float64").special(name)
+    assert np.all(number.value > -1)
+    assert number.error[0] < 1e-14 < 0.1 < number.error[1]
+    assert number.error[2] > 0.9
