@@ -18,8 +18,6 @@ import mpmath
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from lagrangenet.runtime import load as loading
-
 WIDE = np.longdouble
 LONGER = np.finfo(WIDE).eps < 1e-3 * np.finfo(float).eps
 #: How many ``eps`` a function of a mathematics library may be wrong by.
@@ -171,7 +169,7 @@ class Open:
 
 def uncertain(code, point):
     """J twice, its gradient and both products at a point, by the stages of NumPy."""
-    functions = loading._executed(code.source)
+    functions = code._functions["forward"].__globals__
     kept = {name: functions[name] for name in SPECIAL if name in functions}
     functions.update({name: _named(name) for name in kept})
     try:
