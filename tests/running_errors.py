@@ -87,8 +87,9 @@ class Uncertain(NDArrayOperatorsMixin):
         return self.like(self.value, self.error + ulps * self.eps * abs(self.value) + self.tiny)
 
     def special(self, name):
-        """A function of SciPy."""
-        return self.moved(SPECIAL[name], self).rounded(ULPS)
+        """A function of SciPy; that of the normal distribution is erfc(−x/√2)/2, of a product."""
+        argument = self.rounded(1) if name == "ndtr" else self
+        return self.moved(SPECIAL[name], argument).rounded(ULPS)
 
     def __array_ufunc__(self, function, method, *inputs, **options):
         if method != "__call__" or options.keys() - {"out"}:
