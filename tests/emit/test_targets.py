@@ -348,6 +348,15 @@ def test_every_activation_and_every_loss_in_compiled_code(name):
     assert_agrees(name, Point(FORMULAS, 4))
 
 
+@pytest.mark.parametrize("name", [name for name in INTERPRETED if name not in REFUSED])
+def test_the_tail_of_gelu_keeps_its_digits(name):
+    """Φ(−9) is 1e-19; J is 5e-19, and nothing where Φ is taken for zero."""
+    point = Point(network_of(["gelu", "identity"]), 1)
+    point.theta[:], point.X[:], point.Y[:] = (0, 0, 0, 0, -9, -12, 1e9, 0, 0, 1e18, 0, 0), 0, 0
+    assert point.expected[0] > 1e-19
+    assert_agrees(name, point)
+
+
 @every_target
 def test_functions_without_a_derivative_are_evaluated(name):
     """Of jumps there is the value alone."""
