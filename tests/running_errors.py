@@ -4,7 +4,8 @@ An :class:`Uncertain` array is a value in long double, and how far from it a cal
 type may be: Wilkinson's running error analysis [1]_. An operation moves each operand to the ends of
 its bound; then it rounds, by ``eps`` of its result (a function by ``ULPS`` of them, a sum by one for
 each term, in any order), and what underflows is lost (``tiny``). A comparison that the bounds leave
-open may take either branch. Nothing is measured on the code that is judged.
+open may take either branch. A bound that overflows is infinite: it says nothing. Nothing is measured
+on the code that is judged.
 
 Where long double is no longer than double (:data:`LONGER`) nothing can be said of double.
 
@@ -57,7 +58,8 @@ class Uncertain(NDArrayOperatorsMixin):
     """A value in long double, and a bound on the error of a calculation in ``dtype``."""
 
     def __init__(self, value, error, dtype):
-        self.value, self.error = np.asarray(value, WIDE), np.asarray(error, WIDE)
+        self.value = np.asarray(value, WIDE)
+        self.error = np.where(np.isnan(error), np.inf, np.asarray(error, WIDE))
         self.dtype, self.shape = np.dtype(dtype), self.value.shape
         self.eps, self.tiny = (WIDE(getattr(np.finfo(dtype), name)) for name in ("eps", "tiny"))
 
