@@ -13,6 +13,7 @@ from typing import ClassVar
 from lagrangenet.emit.expressions import ATOM, NUMPY, SCIPY, Piece, constant
 from lagrangenet.emit.targets import TARGETS, Cost, Target
 from lagrangenet.emit.whole import WholePrinter, whole
+from lagrangenet.problem import Problem
 from lagrangenet.routines.ir import Program
 from lagrangenet.symbolic import tensor as t
 from lagrangenet.symbolic.tensor import Node
@@ -25,6 +26,10 @@ _DEFINITIONS = (
     """A tensor as NumPy's array."""
     return array.cpu().numpy()''',
 )
+#: That of torch is (1 + erf(x/√2))/2, which has no digits left where x is below −8.
+_NDTR = '''def ndtr(x):
+    """The normal distribution function."""
+    return 0.5 * torch.erfc(-0.7071067811865476 * x)'''
 #: A maximum or minimum with a number.
 _CLAMPED = {"maximum": "min", "minimum": "max"}
 
@@ -34,25 +39,30 @@ class TorchPrinter(WholePrinter):
 
     language = "torch"
     functions: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {name: f"torch.{name}" for name in (*NUMPY, *SCIPY)} | {"ndtr": "torch.special.ndtr"}
+        {name: f"torch.{name}" for name in (*NUMPY, *SCIPY)} | {"ndtr": "ndtr"}
     )
     along, keep = "dim", "keepdim"
     smallest = "torch.clamp(x, min=torch.finfo(x.dtype).tiny)"
     decorators = ("@torch.inference_mode()",)
     imports = ("import torch",)
     constants = ('DEVICE = "cuda" if torch.cuda.is_available() else "cpu"',)
-    reserved = frozenset({"torch", "DEVICE", "native", "plain"})
+    reserved = frozenset({"torch", "DEVICE", "native", "ndtr", "plain"})
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.needs: set[str] = set()
 
     def packages(self) -> list[str]:
         """Torch alone."""
         return ["torch"]
 
     def definitions(self) -> tuple[str, ...]:
-        """Conversions."""
-        return _DEFINITIONS
+        """Conversions, and what torch computes less exactly."""
+        return (*_DEFINITIONS, *[_NDTR] * ("ndtr" in self.needs))
 
     def applied(self, name: str, nodes: Iterable[Node], args: list[str]) -> str:
         """A function; torch takes numbers as tensors only, but for limits."""
+        self.needs.add(name)
         numbers = [j for j, node in enumerate(nodes) if not node.axes]
         if numbers and len(args) == 2:
             (j,) = numbers

@@ -97,6 +97,8 @@ def stably(expr: sp.Expr) -> sp.Expr:
     -y + sigmoid(x)
     >>> stably(sp.log(sp.cosh(f.z)))
     -z + softplus(2*z) - log(2)
+    >>> stably(1 - sp.tanh(f.z) ** 2)
+    4*sigmoid(-2*z)*sigmoid(2*z)
     """
     if not expr.args or isinstance(expr, sp.Indexed | sp.Sum):
         return expr
@@ -224,19 +226,30 @@ def _logarithm(log: sp.Expr) -> sp.Expr:
     return total
 
 
+def _cancels(factor: sp.Expr) -> bool:
+    """Whether one minus this loses digits: a block near one, or the square of tanh."""
+    if factor.is_Pow:
+        return isinstance(factor.base, sp.tanh) and factor.exp == 2
+    return isinstance(factor, sigmoid | sp.erf)
+
+
 def _complements(total: sp.Add) -> sp.Expr:
     """Sums of blocks that would cancel: the first of these identities that fits, for any factor c.
 
     c − c sigmoid(v) = c sigmoid(−v), c sigmoid(v) − c/2 = c/2 tanh(v/2),
-    c sigmoid(v) − c sigmoid(−v) = c tanh(v/2), c ± c erf(v) = 2c ndtr(±√2 v)
+    c sigmoid(v) − c sigmoid(−v) = c tanh(v/2), c ± c erf(v) = 2c ndtr(±√2 v),
+    c − c tanh(v)² = 4c sigmoid(2v) sigmoid(−2v)
     """
     terms = set(total.args)
     for term in total.args:
-        block = next((e for e in sp.Mul.make_args(term) if isinstance(e, sigmoid | sp.erf)), None)
+        block = next(filter(_cancels, sp.Mul.make_args(term)), None)
         if block is None:
             continue
-        (v,), c = block.args, term / block
-        if isinstance(block, sp.erf):
+        c = term / block
+        (v,) = block.base.args if block.is_Pow else block.args
+        if block.is_Pow:
+            swaps = [(-c, -4 * c * sigmoid(2 * v) * sigmoid(-2 * v))]
+        elif isinstance(block, sp.erf):
             swaps = [(s * c, 2 * s * c * ndtr(s * sp.sqrt(2) * v)) for s in (1, -1)]
         else:
             tanh = sp.tanh(v / 2)

@@ -1,21 +1,28 @@
-"""2,000 random networks: every target against the stages of NumPy in double precision.
+"""2,000 random networks: every target against the stages of NumPy in long double.
 
 Each network is computed at three points: numbers of unit size; saturated, |x| up to 1e4; denormal,
-below the smallest normal number. At the first every result is within ``TOLERANCE`` of the reference,
-‖found − expected‖₂ / ‖expected‖₂. At the others some problems are ill-conditioned: sin(1e4) loses
-four digits to the rounding of its argument, and 1 − x² all of them where x = tanh(z) is almost 1.
-There a result is also right that is no farther from the reference than this is from itself, if
-parameters, data, states and the values of functions are rounded once more (``NEIGHBOURS`` times at
-random, with the machine precision of the type): what is nearer cannot be told from rounding. Nor can
-numbers below the smallest normal one.
+below the smallest normal number. What is claimed of J, its gradient and both products:
+
+- Every component of every result is within its running error bound (``tests.running_errors``), which
+  is derived from the stages and no target takes part in. It is small wherever the problem is well
+  conditioned.
+- ‖found − expected‖₂ <= ``TOLERANCE`` ‖expected‖₂ at every point of unit size, and in all but
+  ``EXCEPT`` of a block's comparisons, where the smallest normal number is taken for zero. The
+  exceptions are saturated or denormal: sin and softmax of hundreds, which feel the rounding of their
+  argument, 1 − x² for x = tanh(z) near 1, gradients whose terms cancel.
+- A second call gives the same bits.
+
+At a saturated point parameters are multiples of 1/8 and data of 512: the first preactivations are
+exact, so that the functions are compared at the same arguments.
 
 A target that compiles for seconds gets its 2,000 networks as fewer architectures with more
-parameters and data each (``ARCHITECTURES``); the text of Numba's code is run for all 2,000 too.
+parameters and data each (``ARCHITECTURES``); the text of Numba's code is run for all 2,000 too. What
+a target has no form for is refused by name, and another network takes its place.
 """
 
 import dataclasses
-from contextlib import contextmanager
-from types import SimpleNamespace
+import logging
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -25,6 +32,7 @@ from lagrangenet.runtime import load as loading
 from tests.compilers import Point, cache_in, stages
 from tests.emit.test_targets import TOLERANCE, WHAT, computed, every_target, need, refusal
 from tests.problems import random_problem
+from tests.running_errors import LONGER, uncertain
 
 #: Networks of the slow run, in blocks; a test is one block of one target in one type.
 BLOCKS, SIZE = 20, 100
@@ -35,8 +43,12 @@ ARCHITECTURES = {
     ("c", "float32"): 20,
     ("jax", "float32"): 20,
 }
-FIRST_SEED = 100
-NEIGHBOURS, FACTOR = 4, 10.0
+FIRST_SEED, NEXT = 100, 100_000
+#: The share of comparisons in a block of many architectures that may miss the tolerance.
+EXCEPT, MANY = {"float64": 0.01, "float32": 0.05}, 20
+
+LOG = logging.getLogger(__name__)
+longer = pytest.mark.skipif(not LONGER, reason="long double is no longer than double here")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,110 +57,90 @@ def _cache(tmp_path_factory):
         yield
 
 
+@lru_cache(maxsize=6 * SIZE)
 def points(problem, samples, dtype, seed):
-    """The same network at three points; whether the first bound is the only one."""
+    """The same network at three points, and what is right there."""
+    found = []
     for kind in ("unit", "saturated", "denormal"):
         point = Point(problem, samples, dtype, seed)
-        scale = {"unit": 1, "saturated": 1e4 / np.abs(point.X).max()}
-        point.X = (point.X * scale.get(kind, np.finfo(dtype).tiny / 8)).astype(dtype)
-        yield kind, point
+        if kind == "saturated":
+            point.theta = np.round(8 * point.theta) / 8
+            point.X = 512 * np.round(point.X * (19 / np.abs(point.X).max()))
+        elif kind == "denormal":
+            point.X = point.X * (np.finfo(dtype).tiny / 8)
+        point.theta, point.X = (a.astype(dtype) for a in (point.theta, point.X))
+        found.append((kind, point, uncertain(stages(problem), point)))
+    return found
 
 
-def results(point, perturb):
-    """J, gradient and products in double precision, from numbers that are perturbed."""
-    code = stages(point.problem)
-    with rounded_functions(loading._executed(code.source), perturb):
-        return _results(point, code, perturb)
+def norm(a):
+    """‖a‖₂, also of numbers whose squares underflow."""
+    largest = np.abs(a).max()
+    return largest * np.sqrt(np.sum((a / largest) ** 2)) if largest > 0 else largest
 
 
-@contextmanager
-def rounded_functions(module, perturb):
-    """The module of the stages with NumPy's and SciPy's functions rounded once more."""
-
-    def rounded(function):
-        return lambda *arguments, **options: perturb(function(*arguments, **options))
-
-    kept = dict(module)
-    functions = {n: rounded(f) for n, f in vars(np).items() if isinstance(f, np.ufunc)}
-    module["np"] = SimpleNamespace(**(vars(np) | functions))
-    module.update({n: rounded(f) for n, f in kept.items() if isinstance(f, np.ufunc)})
-    try:
-        yield
-    finally:
-        module.update(kept)
-
-
-def _results(point, code, perturb):
-    run = code._functions
-    theta, p, X, Y = (a.astype("float64") for a in (point.theta, point.p, point.X, point.Y))
-    theta, along, X = code.unpack(perturb(theta)), code.unpack(p), perturb(X)
-    states = tuple(tuple(map(perturb, pair)) for pair in run["forward"](theta, X))
-    multipliers = run["backward"](theta, states, Y)
-    tangents = run["tangent"](theta, X, states, along)
-    adjoints = run["second_adjoint"](theta, Y, states, multipliers, along, tangents)
-    newton = run["gauss_newton_adjoint"](theta, Y, states, tangents)
-    J = run["loss"](theta, states, Y)
-    gradient = run["gradient"](theta, X, states, multipliers)
-    hessp = run["hessian_product"](theta, X, states, multipliers, along, tangents, adjoints)
-    gauss_newtonp = run["gauss_newton_product"](theta, X, states, along, newton)
-    return J, J, *(code.pack(each) for each in (gradient, hessp, gauss_newtonp))
-
-
-def uncertain(point, expected):
-    """How far rounding once more moves each result."""
-    rng, eps = np.random.default_rng(0), np.finfo(point.dtype).eps
-    moved = [
-        results(point, lambda a: a * (1 + eps * rng.uniform(-1, 1, np.shape(a))))
-        for _ in range(NEIGHBOURS)
-    ]
-    return [max(distance(m[j], expected[j]) for m in moved) for j in range(len(expected))]
-
-
-def distance(a, b):
-    """‖a − b‖₂."""
-    return float(np.linalg.norm(np.ravel(a) - np.ravel(b)))
-
-
-def assert_agrees(name, kind, point, code):
-    """All results of a target are right."""
+def exceptions(name, kind, point, expected, code):
+    """The results that miss the tolerance; each has to be within its bound."""
     code = dataclasses.replace(code, dtype=point.dtype, target=name)
     objective = code.objective(point.X, point.Y)
     assert objective.target == name
-    expected = point.expected
-    found = computed(objective, point)
-    errors = [distance(*pair) for pair in zip(found, expected, strict=True)]
-    bounds = [TOLERANCE[point.dtype] * np.linalg.norm(value) for value in expected]
-    if kind != "unit" and any(not e <= b for e, b in zip(errors, bounds, strict=True)):
-        extra = uncertain(point, expected)
-        tiny = np.finfo(point.dtype).tiny
-        bounds = [b + FACTOR * more + tiny for b, more in zip(bounds, extra, strict=True)]
-    wrong = [
-        f"{what}: {error:.1e} > {bound:.1e} of {np.linalg.norm(value):.1e}"
-        for what, error, bound, value in zip(WHAT, errors, bounds, expected, strict=True)
-        if not error <= bound
-    ]
-    assert not wrong, f"{name}, {kind}, {point.problem}: {', '.join(wrong)}"
+    found, again = computed(objective, point), computed(objective, point)
+    missed = []
+    for what, value, second, right in zip(WHAT, found, again, expected, strict=True):
+        where = f"{name}, {kind}, {point.problem}: {what}"
+        np.testing.assert_array_equal(value, second, where)
+        error = np.abs(value - right.value)
+        assert np.all(error <= right.error), f"{where}: {error} > {right.error} of {right.value}"
+        if not norm(error) <= TOLERANCE[point.dtype] * norm(right.value) + right.tiny:
+            assert kind != "unit", f"{where}: {norm(error):.1e} of {norm(right.value):.1e}"
+            missed.append(f"{where}: {norm(error):.1e} of {norm(right.value):.1e}")
+    return missed
 
 
 def check(name, dtype, seed, draws=1):
-    """One architecture at so many draws of parameters and data; whether it is refused by name."""
+    """One architecture at so many draws of parameters and data: exceptions and comparisons."""
     problem = random_problem(seed)
-    code, reason = stages(problem), refusal(name, problem)
+    while refusal(name, problem) is not None:
+        assert_refused(name, problem)
+        seed += NEXT
+        problem = random_problem(seed)
+    missed, code = [], stages(problem)
     for draw in range(draws):
-        for kind, point in points(problem, 1 + (seed + draw) % 11, dtype, seed + 10_000 * draw):
-            if reason is None:
-                assert_agrees(name, kind, point, code)
-                continue
-            with pytest.raises(DerivationError, match=f"no .* form for the function '{reason}'"):
-                dataclasses.replace(code, target=name).objective(point.X, point.Y)
+        samples = 1 + (seed + draw) % 11
+        for kind, point, expected in points(problem, samples, dtype, seed + 10_000_000 * draw):
+            missed += exceptions(name, kind, point, expected, code)
+    return missed, 3 * len(WHAT) * draws
 
 
+def assert_refused(name, problem):
+    """A target says which function it lacks."""
+    point = Point(problem, 1)
+    reason = f"no .* form for the function '{refusal(name, problem)}'"
+    with pytest.raises(DerivationError, match=reason):
+        dataclasses.replace(stages(problem), target=name).objective(point.X, point.Y)
+
+
+def check_block(name, dtype, block, count):
+    """A block of networks, of so many architectures; ``pytest --log-cli-level=info`` says how many."""
+    missed, compared = [], 0
+    for seed in range(FIRST_SEED + block * SIZE, FIRST_SEED + block * SIZE + count):
+        more, number = check(name, dtype, seed, draws=SIZE // count)
+        missed, compared = missed + more, compared + number
+    said = "%s, %s, block %d: %d compared, %d exceptions"
+    LOG.info(said, name, dtype, block, compared, len(missed))
+    if count >= MANY:
+        assert len(missed) <= EXCEPT[dtype] * compared, missed
+
+
+@longer
 @every_target
 def test_a_random_network_at_three_points(name):
     need(name)
-    check(name, "float64", FIRST_SEED + 2)
+    missed, _ = check(name, "float64", FIRST_SEED + 2)
+    assert not missed
 
 
+@longer
 @pytest.mark.slow
 @every_target
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -156,10 +148,10 @@ def test_a_random_network_at_three_points(name):
 def test_2000_random_networks(name, dtype, block):
     need(name)
     count = ARCHITECTURES.get((name, dtype), SIZE)
-    for seed in range(FIRST_SEED + block * SIZE, FIRST_SEED + block * SIZE + count):
-        check(name, dtype, seed, draws=SIZE // count)
+    check_block(name, dtype, block, count)
 
 
+@longer
 @pytest.mark.slow
 @pytest.mark.parametrize("block", range(BLOCKS))
 def test_the_text_for_2000_random_networks(block, monkeypatch):
@@ -171,7 +163,6 @@ def test_the_text_for_2000_random_networks(block, monkeypatch):
     loading._executed.cache_clear()
     try:
         with np.errstate(all="ignore"):
-            for seed in range(FIRST_SEED + block * SIZE, FIRST_SEED + (block + 1) * SIZE):
-                check("numba", "float64", seed)
+            check_block("numba", "float64", block, SIZE)
     finally:
         loading._executed.cache_clear()

@@ -240,3 +240,10 @@ def test_stable_rewrites_keep_the_value(expr):
         values = {f.y: mpmath.mpf("0.3"), f.x: mpmath.mpf("-1.7")}
         difference = evaluated(stably(expr), values) - evaluated(expr, values)
         assert abs(difference) <= mpmath.mpf(10) ** -50
+
+
+def test_the_curvature_of_log_cosh_keeps_its_digits_where_it_is_small():
+    for distance in (0.1, 3.0, 12.5, 40.0, 300.0):
+        known = {f.x: np.array([distance]), f.y: np.zeros(1)}
+        found = in_doubles(loss_slope(Choice("log_cosh"), 2), known)
+        assert found == pytest.approx(float(mpmath.sech(distance) ** 2), rel=1e-13)
