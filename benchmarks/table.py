@@ -85,7 +85,9 @@ def _cells(row: Row) -> list[str]:
 
 
 def _number(ratio: float | None) -> str:
-    return "–" if ratio is None else f"{ratio:.2f}"
+    if ratio is None:
+        return "–"
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
 def _line(cells: Iterable[str]) -> str:
