@@ -155,9 +155,8 @@ INLINE Four v_four_totals(V a, V b, V c, V d) {
 }
 #endif
 
-/* 2^n for whole n in [-BIAS + 1, BIAS]; n is in the last bits of shifted = n + SHIFTER */
-INLINE V v_shifted_power_of_two(V shifted) { return (V)(((Mask)shifted + BIAS) << MANTISSA); }
-INLINE V v_power_of_two(V n) { return v_shifted_power_of_two(n + all(SHIFTER)); }
+/* 2^n for whole n in [-BIAS + 1, BIAS], which stands in the last bits after the addition */
+INLINE V v_power_of_two(V n) { return (V)(((Mask)(n + all(SHIFTER)) + BIAS) << MANTISSA); }
 
 /* (exp(s r) - 1 - s r) / r^2 for |s r| <= ln(2)/2 and s = 1 or 2, by Chebyshev interpolation */
 INLINE V v_exp_rest(V r, const T s)
@@ -212,13 +211,14 @@ INLINE V v_expm1(V x) {
     return v_where(v_abs(x) < all(20), s * p + (s - all(1)), large);
 }
 
-/* e/(e + 2) with e = exp(2x) - 1, where 2x = n ln 2 + 2r. Errors of n ln 2 grow with n, but tanh forgets them. */
+/* e/(e + 2) with e = exp(2x) - 1, where 2x = n ln 2 + 2r. Errors of n ln 2 grow with n, but tanh forgets them.
+ * Rounding to a number that ends in n + BIAS leaves the exponent of 2^n in place. */
 INLINE V v_tanh(V x) {
     const V bounded = v_most(all(-TANH_SATURATES), v_least(all(TANH_SATURATES), x));
-    const V shifted = bounded * all(0x1.71547652b82fep1) + all(SHIFTER), n = shifted - all(SHIFTER);
-    const V r = bounded - n * all(0x1.62e42fefa39efp-2), s = v_shifted_power_of_two(shifted);
-    const V e = s * (r * (all(2) + r * v_exp_rest(r, 2))) + (s - all(1));
-    return e / (e + all(2));
+    const V shifted = bounded * all(0x1.71547652b82fep1) + all(SHIFTER + BIAS), n = shifted - all(SHIFTER + BIAS);
+    const V r = bounded - n * all(0x1.62e42fefa39efp-2), s = (V)((Mask)shifted << MANTISSA);
+    const V p = r * (all(2) + r * v_exp_rest(r, 2));
+    return (s * p + (s - all(1))) / (s * p + (s + all(1)));
 }
 
 /* log(m 2^k) for m near 1: k ln 2 + 2 artanh(f/(2 + f)), f = m - 1 */
