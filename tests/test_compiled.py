@@ -439,7 +439,9 @@ def numbers(problem, samples):
 @needs_compiler
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(
-    ("widths", "samples"), [([64, 64, 64, 10], 128), ([784, 512, 512, 10], 256)], ids=str
+    ("widths", "samples"),
+    [([64, 64, 64, 10], 128), ([784, 512, 512, 10], 256), ([1024, 2048, 512], 512)],
+    ids=str,
 )
 def test_memory_of_a_compiled_objective(widths, samples, dtype, tmp_path):
     """Workspace, data, parameters and gradient: no more than 1.3 times what has to be there."""
