@@ -1,9 +1,9 @@
 """The condensed system by compiled code, where there is a C compiler.
 
-``condensed.c``, ``sweeps.c`` and ``newton.c`` do what :mod:`.condensed` does with every intermediate
-result in cache, a whole Newton step in one call. They are not generated, because they hold no formula
-of a problem: the factors come in as arrays. They are compiled once for a machine and kept in the
-cache of :mod:`lagrangenet.runtime.compiled`.
+``rows.c``, ``condensed.c``, ``sweeps.c`` and ``newton.c``, one text, do what :mod:`.condensed` does
+with every intermediate result in cache, a whole Newton step in one call. They are not generated,
+because they hold no formula of a problem: the factors come in as arrays. They are compiled once for a
+machine and kept in the cache of :mod:`lagrangenet.runtime.compiled`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from lagrangenet.runtime import Array
 from lagrangenet.runtime.compiled import NotCompiled
 from lagrangenet.runtime.library import library, pointer
 
-_SOURCES = [Path(__file__).with_name(f"{name}.c") for name in ("condensed", "sweeps", "newton")]
+_SOURCES = [
+    Path(__file__).with_name(f"{name}.c") for name in ("rows", "condensed", "sweeps", "newton")
+]
 _REAL = {"float64": "double", "float32": "float"}
 #: What the workspace may take; wider layers are left to NumPy, whose parts adapt.
 MOST_BYTES = 1 << 28
@@ -32,7 +34,7 @@ _BY_LAYER = ("states", "slopes", "curvatures", "mu", "gaps")
 
 
 class _System(ctypes.Structure):
-    """``System`` of condensed.c."""
+    """``System`` of rows.c."""
 
     _fields_ = (
         *((name, ctypes.c_long) for name in ("depth", "samples", "full_output")),

@@ -1,6 +1,6 @@
 /* A Newton step in one call: the condensed matrix, Cholesky factors with the smallest shift, two sweeps.
 
-   Part of the text that condensed.c and sweeps.c begin. The schedule of shifts is that of inertia.py,
+   Part of the text that rows.c begins. The schedule of shifts is that of inertia.py,
    which hands over its numbers; LAPACK is SciPy's. */
 #include <float.h>
 

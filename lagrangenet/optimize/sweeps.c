@@ -1,6 +1,6 @@
 /* Sweeps over the layers: directions, multipliers and derivatives of L at what was loaded.
 
-   Part of the text that condensed.c begins. */
+   Part of the text that rows.c begins. */
 
 /* ẋ and ż of some samples; D is null where θ does not move. */
 static void forward(const System *s, Work *w, const Part *p, const real *const *V,
