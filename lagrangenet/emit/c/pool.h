@@ -22,7 +22,7 @@ typedef struct {
     pthread_cond_t wake;
     int helpers;
     pthread_t threads[MOST_HELPERS];
-#ifdef __linux__
+#ifdef CPU_COUNT /* Linux, where nothing was included before that hides its names */
     int core; /* of the caller when the helpers were sent to others */
     cpu_set_t others;
 #endif
@@ -102,7 +102,7 @@ static void start_helpers(int cores)
  * milliseconds on the core of the one who wakes it. They go wherever else the caller may go. */
 static int ready(void)
 {
-#ifdef __linux__
+#ifdef CPU_COUNT
     const int mine = sched_getcpu(), asleep = __atomic_load_n(&pool->asleep, __ATOMIC_SEQ_CST);
     const int before = pool->helpers;
     cpu_set_t others;
