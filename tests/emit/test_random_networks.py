@@ -6,9 +6,9 @@ below the smallest normal number. What is claimed of J, its gradient and both pr
 - Every component of every result is within its running error bound (``tests.running_errors``), which
   is derived from the stages and no target takes part in. It is small wherever the problem is well
   conditioned.
-- ‖found − expected‖₂ <= ``TOLERANCE`` ‖expected‖₂ at every point of unit size, and in all but
-  ``EXCEPT`` of a block's comparisons, where the smallest normal number is taken for zero. The
-  exceptions are saturated or denormal: sin and softmax of hundreds, which feel the rounding of their
+- ‖found − expected‖₂ <= ``TOLERANCE`` ‖expected‖₂ in double precision at every point of unit size,
+  and in all but ``EXCEPT`` of a block's comparisons, where the smallest normal number is taken for
+  zero. The exceptions are saturated or denormal, of single precision rarely of unit size: sin and softmax of hundreds, which feel the rounding of their
   argument, 1 − x² for x = tanh(z) near 1, gradients whose terms cancel.
 - A second call gives the same bits.
 
@@ -92,7 +92,7 @@ def exceptions(name, kind, point, expected, code):
         error = np.abs(value - right.value)
         assert np.all(error <= right.error), f"{where}: {error} > {right.error} of {right.value}"
         if not norm(error) <= TOLERANCE[point.dtype] * norm(right.value) + right.tiny:
-            assert kind != "unit", f"{where}: {norm(error):.1e} of {norm(right.value):.1e}"
+            assert (kind, point.dtype) != ("unit", "float64"), f"{where}: {norm(error):.1e}"
             missed.append(f"{where}: {norm(error):.1e} of {norm(right.value):.1e}")
     return missed
 
