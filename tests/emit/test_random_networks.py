@@ -8,8 +8,9 @@ below the smallest normal number. What is claimed of J, its gradient and both pr
   conditioned.
 - ‖found − expected‖₂ <= ``TOLERANCE`` ‖expected‖₂ in double precision at every point of unit size,
   and in all but ``EXCEPT`` of a block's comparisons, where the smallest normal number is taken for
-  zero. The exceptions are saturated or denormal, of single precision rarely of unit size: sin and softmax of hundreds, which feel the rounding of their
-  argument, 1 − x² for x = tanh(z) near 1, gradients whose terms cancel.
+  zero. The exceptions are saturated or denormal, of single precision rarely of unit size: sin and
+  softmax of hundreds, which feel the rounding of their argument, 1 − x² for x = tanh(z) near 1,
+  gradients whose terms cancel.
 - A second call gives the same bits.
 
 At a saturated point parameters are multiples of 1/8 and data of 512: the first preactivations are
