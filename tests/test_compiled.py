@@ -193,41 +193,6 @@ def test_an_objective_converts_or_refuses(bad):
 
 
 @needs_compiler
-def test_an_array_that_may_not_be_written_is_refused():
-    point = Point(SMALL, 5)
-    objective, fixed = objective_of(point), np.zeros(13)
-    fixed.flags.writeable = False
-    for call in (
-        lambda: objective.into(point.theta, fixed),
-        lambda: objective.hessp(point.theta, point.p, fixed),
-        lambda: objective.gauss_newtonp(point.theta, point.p, fixed),
-    ):
-        with pytest.raises(DataError, match="out has to be a contiguous writable vector"):
-            call()
-    assert not fixed.any()
-    point.theta.flags.writeable = point.p.flags.writeable = False
-    objective.hessp(point.theta, point.p)
-
-
-@needs_compiler
-def test_a_result_may_not_lie_in_an_argument():
-    point = Point(SMALL, 5)
-    objective, both = objective_of(point), np.zeros(20)
-    both[:13] = point.theta
-    for call in (
-        lambda: objective.into(both[:13], both[:13]),
-        lambda: objective.into(both[:13], both[7:]),
-        lambda: objective.hessp(point.theta, both[7:], both[:13]),
-    ):
-        with pytest.raises(DataError, match=r"out shares memory with (theta|p)"):
-            call()
-    np.testing.assert_array_equal(both[:13], point.theta)
-    apart = np.concatenate([point.theta, np.zeros(13)])
-    objective.into(apart[:13], apart[13:])
-    assert_equal([apart[13:]], objective(point.theta)[1:])
-
-
-@needs_compiler
 def test_wrong_numbers_of_arguments_and_wrong_data_are_refused():
     point = Point(SMALL, 5)
     engine = CompiledEngine(text(SMALL, 5), point.X, point.Y)

@@ -19,8 +19,8 @@ from lagrangenet.optimize.blocks import Blocks, Layered
 from lagrangenet.optimize.inertia import LARGEST, Shifted
 from lagrangenet.optimize.search import Step
 from lagrangenet.runtime import Array
-from lagrangenet.runtime.compiled import NotCompiled
-from lagrangenet.runtime.library import library, pointer
+from lagrangenet.runtime.compiled import NotCompiled, pointer
+from lagrangenet.runtime.library import library
 
 _SOURCES = [
     Path(__file__).with_name(f"{name}.c") for name in ("rows", "condensed", "sweeps", "newton")

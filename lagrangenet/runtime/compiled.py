@@ -229,16 +229,27 @@ def vector_bytes() -> int:
 
 
 def _build(compiler: str, source: str, entry: Path, more: tuple[str, ...]) -> None:
-    """Compile into a new file, which takes its place in the cache in one step."""
+    """Compile a source with its binding to Python."""
     headers = [sysconfig.get_paths()["include"], np.get_include()]
     if not (Path(headers[0]) / "Python.h").exists():
         raise NotCompiled("the headers of Python are not installed (python3-dev)")
+    build(compiler, source, entry, (*more, *(f"-I{path}" for path in headers)), _BINDING)
+
+
+def build(
+    compiler: str,
+    source: str,
+    entry: Path,
+    options: tuple[str, ...] = (),
+    including: Path | None = None,
+) -> None:
+    """Compile a text, or a file that includes it as ``model.c``; it takes its place in one step."""
     with tempfile.TemporaryDirectory(dir=entry.parent, prefix="build-") as name:
         folder = Path(name)
-        (folder / "model.c").write_text(source, encoding="utf-8")
-        made = folder / "model.so"
-        include = [f"-I{path}" for path in (*headers, folder)]
-        command = [compiler, *FLAGS, *more, *include, str(_BINDING), "-o", str(made), "-lm"]
+        text, made = folder / "model.c", folder / "model.so"
+        text.write_text(source, encoding="utf-8")
+        file = str(including or text)
+        command = [compiler, *FLAGS, *options, f"-I{folder}", file, "-o", str(made), "-lm"]
         try:
             subprocess.run(  # noqa: S603 - a path that was looked up, arguments of our making
                 command, capture_output=True, text=True, timeout=PATIENCE, check=True
@@ -302,13 +313,18 @@ def _digest_file(entry: Path) -> Path:
 @cache
 def _gemm(dtype: str) -> int:
     """The address of SciPy's dgemm or sgemm."""
-    import ctypes
-
     from scipy.linalg import cython_blas
 
-    capsule = cython_blas.__pyx_capi__["dgemm" if dtype == "float64" else "sgemm"]
-    name = ctypes.pythonapi.PyCapsule_GetName
-    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
-    pointer = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    return int(pointer(capsule, name(capsule)))
+    return pointer(cython_blas, "dgemm" if dtype == "float64" else "sgemm")
+
+
+def pointer(module: Any, name: str) -> int:
+    """The address of a function that a Cython module offers to other compiled code."""
+    import ctypes
+
+    capsule = module.__pyx_capi__[name]
+    named = ctypes.pythonapi.PyCapsule_GetName
+    named.restype, named.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    address = ctypes.pythonapi.PyCapsule_GetPointer
+    address.restype, address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return int(address(capsule, named(capsule)))

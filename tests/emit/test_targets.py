@@ -234,6 +234,8 @@ def test_an_array_that_may_not_be_written_is_refused(name):
         with pytest.raises(DataError, match="out has to be a contiguous writable vector of 13"):
             call()
     assert not fixed.any()
+    point.theta.flags.writeable = point.p.flags.writeable = False
+    objective.hessp(point.theta, point.p)
 
 
 @every_target
@@ -249,6 +251,9 @@ def test_a_result_may_not_lie_in_an_argument(name):
         with pytest.raises(DataError, match=r"out shares memory with (theta|p)"):
             call()
     np.testing.assert_array_equal(both[:13], point.theta)
+    apart = np.concatenate([point.theta, np.zeros(13)])
+    objective.into(apart[:13], apart[13:])
+    np.testing.assert_array_equal(apart[13:], objective(point.theta)[1])
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if TARGETS[name].package])
