@@ -7,7 +7,6 @@ so a run that was interrupted goes on where it was, and a changed submission is 
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -145,7 +144,7 @@ def write_whole(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)  # noqa: PTH105  # the atomic one
+        partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise DataError(f"cannot write {str(path)!r}: {error}") from None

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from lagrangenet.errors import IsolationError
 from lagrangenet.grading.answers import Answers, Failure, Probe
@@ -110,7 +111,7 @@ def ask(
         if child.failure is not None and child.failure.kind == "start":
             raise IsolationError(child.failure.message)
         given = tuple(
-            answers(assignment, probe, child.ask(lambda word, p=probe: request(contract, p, word)))  # type: ignore[misc]  # the default binds the probe
+            answers(assignment, probe, child.ask(partial(request, contract, probe)))
             for probe in asked
         )
         note = child.failure.message if child.failure else "; ".join(child.broken)

@@ -6,6 +6,7 @@ wherever it stands, and exchanged letters of a matrix are recognized. Samples ar
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -66,7 +67,7 @@ class Definition:
 
 
 @dataclass
-class Arrays:
+class Arrays(ABC):
     """What names mean in one line.
 
     Attributes
@@ -109,13 +110,13 @@ class Arrays:
         self.letters = letters_of(line, self.words)
         self.free_sample = free_sample(line, self.letters)
 
+    @abstractmethod
     def value(self, mark: Mark) -> Value:
         """An expression as a value: the reader's."""
-        raise NotImplementedError
 
+    @abstractmethod
     def name(self, mark: Name) -> Value:
         """A name as a value: the reader's."""
-        raise NotImplementedError
 
     def role(self, mark: Mark) -> str:
         """The role of a name; empty of anything else."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from lagrangenet.grading.formulas.tokens import Token, tokens
 from lagrangenet.grading.formulas.tree import FormulaError, Mark
 
@@ -9,7 +11,7 @@ from lagrangenet.grading.formulas.tree import FormulaError, Mark
 NESTING, POWER = 25, 6
 
 
-class Cursor:
+class Cursor(ABC):
     """A place in a list of tokens.
 
     Parameters
@@ -61,22 +63,22 @@ class Cursor:
 
     # -- what the parser adds ----------------------------------------------------------------------
 
+    @abstractmethod
     def sum(self) -> Mark:
         """A sum of products: what a bracket holds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def product(self) -> Mark:
         """A product of factors."""
-        raise NotImplementedError
 
+    @abstractmethod
     def factor(self) -> Mark:
         """One factor, with its scripts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def primary(self) -> Mark:
         """One factor, without."""
-        raise NotImplementedError
 
+    @abstractmethod
     def derivative(self, at: int, above: Mark | None, below: Mark | None) -> Mark:
         """∂above/∂below."""
-        raise NotImplementedError
