@@ -62,12 +62,11 @@ def costs(rows: list[Row]) -> dict[str, dict[str, float]]:
         own = [row for row in rows if row["target"] == target]
         parts = [amounts(_program(row), _samples(row), row["dtype"]) for row in own]
         seconds = np.array([row["generated_us"] for row in own]) * 1e-6
-        relative = np.array(parts, dtype=float) / seconds[:, None]
+        relative = np.array([[*part.values()] for part in parts]) / seconds[:, None]
         scale = np.linalg.norm(relative, axis=0)
         scale[scale == 0] = np.inf  # what no case has costs nothing
         constants = nnls(relative / scale, np.ones(len(own)))[0] / scale
-        names = type(parts[0])._fields
-        found[target] = {n: float(f"{c:.2g}") for n, c in zip(names, constants, strict=True)}
+        found[target] = {n: float(f"{c:.2g}") for n, c in zip(parts[0], constants, strict=True)}
     return found
 
 

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import sympy as sp
 
@@ -72,20 +72,10 @@ def estimates(program: Program, samples: int, dtype: str) -> list[Estimate]:
     return sorted(found, key=lambda e: (bool(e.missing), e.seconds))
 
 
-class Amounts(NamedTuple):
-    """How much of everything that costs is in a call of ``value_and_grad``."""
+def amounts(program: Program, samples: int, dtype: str) -> dict[str, float]:
+    """How much of everything that a target's ``cost`` prices is in a call of ``value_and_grad``.
 
-    call: float
-    line: float
-    row: float
-    value: float
-    exponential: float
-    function: float
-    flop: float
-
-
-def amounts(program: Program, samples: int, dtype: str) -> Amounts:
-    """Counted in the assignments, activations and helpers written out.
+    It is counted in the assignments, activations and helpers written out.
 
     Of float32 a vector holds twice as many numbers, so that two count as one.
 
@@ -96,12 +86,21 @@ def amounts(program: Program, samples: int, dtype: str) -> Amounts:
     >>> from lagrangenet.routines.passes.link import link
     >>> from lagrangenet.symbolic.derivation import derive
     >>> program = link(lower(derive(chain([8, 5, 1]))))
-    >>> amounts(program, 100, "float64")
-    Amounts(call=1, line=13, row=809.0, value=2452.0, exponential=0.0, function=500.0, flop=19000.0)
+    >>> {name: int(number) for name, number in amounts(program, 100, "float64").items()}
+    {'call': 1, 'line': 13, 'row': 809, 'value': 2452, 'exponential': 0, 'function': 500, 'flop': 19000}
     """
     lines, *counts = _counts(program)
-    rows, *others = (float(count.subs(l.M, samples)) for count in counts)
-    return Amounts(1, lines, rows, *(n / 2 if dtype == "float32" else n for n in others))
+    rows, values, exponentials, functions, flops = (float(n.subs(l.M, samples)) for n in counts)
+    share = 0.5 if dtype == "float32" else 1.0
+    return {
+        "call": 1,
+        "line": lines,
+        "row": rows,
+        "value": share * values,
+        "exponential": share * exponentials,
+        "function": share * functions,
+        "flop": share * flops,
+    }
 
 
 @lru_cache(maxsize=64)
@@ -133,10 +132,7 @@ def _calls(call: t.Call, kind: Collection[str]) -> int:
 
 def _seconds(target: Target, program: Program, samples: int, dtype: str) -> float:
     found = amounts(program, samples, dtype)
-    return sum(
-        amount * float(getattr(target.cost, name))
-        for name, amount in zip(found._fields, found, strict=True)
-    )
+    return sum(number * float(getattr(target.cost, name)) for name, number in found.items())
 
 
 def _missing(target: Target) -> str:
