@@ -395,10 +395,9 @@ def test_a_deleted_objective_frees_its_memory():
 
 
 def numbers(problem, samples):
-    """Parameters, their gradient, states and multipliers of all layers, and the data."""
+    """Parameters, their gradient, the states of all layers, and the labels; no multipliers."""
     widths = problem.widths
-    states = sum(2 * width * samples for width in widths[1:])
-    return 2 * problem.size + states + samples * (widths[0] + widths[-1])
+    return 2 * problem.size + samples * (sum(widths) + widths[-1])
 
 
 @needs_compiler

@@ -2,7 +2,6 @@
  * it lies together: numbers a power of two apart share cache sets. */
 #define VECTORS (STEP / LANES)
 #define COLUMN_BLOCK (2 * LANES)
-#define COLUMNS_IN_CACHE 128 /* a multiple of it; so many of x, turned, stay in the second cache */
 
 /* some rows of x: those of one register block of samples after another */
 static NOINLINE void gather(const T *x, int rows, int most, int n, T *packed)
@@ -126,13 +125,13 @@ INLINE void outer_rows(const int height, int n, int first, int columns, int left
 static NOINLINE void outer_large(int n, int first, int rows, int columns, T sign, const T *u, const T *x,
                                  T *turned, T *g)
 {
-    turn(x, columns, n, turned);
     for (int from = 0; from < columns; from += COLUMNS_IN_CACHE) {
         const int to = columns < from + COLUMNS_IN_CACHE ? columns : from + COLUMNS_IN_CACHE;
+        turn(x + (size_t)from * STRIDE, to - from, n, turned);
         for (int p = 0, height; p < rows; p += height) {
             height = rows - p >= BLOCK_ROWS ? BLOCK_ROWS : rows - p >= 4 ? 4 : 1;
             for (int q = from; q < to; q += COLUMN_BLOCK) {
-                const T *const up = u + (size_t)p * STRIDE, *const xq = turned + (size_t)q * n;
+                const T *const up = u + (size_t)p * STRIDE, *const xq = turned + (size_t)(q - from) * n;
                 T *const at = g + (size_t)p * columns + q;
                 if (height == BLOCK_ROWS)
                     outer_rows(BLOCK_ROWS, n, first, columns, columns - q, sign, up, xq, at);

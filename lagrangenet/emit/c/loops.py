@@ -57,7 +57,7 @@ class Rows(Writer):
     ) -> Iterator[str]:
         """One loop over components; what is of rows alone stands before it."""
         before, inside = self._expressions(arguments, rows), self._expressions(arguments, rows)
-        inside_lines = inside.lines
+        inside_lines, stores = inside.lines, []
         begun: list[str] = []
         for step in loop:
             wide = any(a.axes == BATCH for a in (step.target, *step.reads))
@@ -87,7 +87,8 @@ class Rows(Writer):
                 lines.lines.append(f"total{sums.index(step)} += {masked};")
             if key(step.target) in kept and step.target.axes == BATCH:
                 target = arguments.pointer(step.target, True)
-                inside_lines.append(f"store({target} + at, {inside.value(step.target)});")
+                stores.append(f"store({target} + at, {inside.value(step.target)});")
+        inside_lines += stores  # perhaps in the place of what was read
         yield from before.lines
         yield from begun
         if inside_lines:

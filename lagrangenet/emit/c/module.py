@@ -16,7 +16,7 @@ from lagrangenet.emit.c.after import Afterwards
 from lagrangenet.emit.c.places import Places
 from lagrangenet.emit.c.plan import LANES_BYTES, WIDE_LAYER, WORTH_SHARING, Plan, shape
 from lagrangenet.emit.c.products import chunk_of, chunked
-from lagrangenet.emit.c.sums import is_large
+from lagrangenet.emit.c.sums import COLUMNS_IN_CACHE, is_large, turned_columns
 from lagrangenet.emit.c.tile import Tile
 from lagrangenet.emit.c.writer import NARROW, WIDE, Functions
 from lagrangenet.routines.ir import Program
@@ -138,13 +138,13 @@ class _File:
         self.components = widest
 
     def _spare(self) -> int:
-        """Components of the scratch array of large products, in whole blocks; 0 if there are none."""
-        block, found = 2 * self.shape.lanes, [0]
+        """Components of the scratch array of large products; 0 if there are none."""
+        found = [0]
         for plan in self.plans.values():
             width = plan.kernels.width
             for step in (s for group in plan.groups for s in group.steps if not plan.on_blas(s)):
                 if isinstance(step, Outer) and is_large(step, plan, self.shape):
-                    found.append(-(-width(step.right) // block) * block)
+                    found.append(turned_columns(step, plan, self.shape))
                 elif isinstance(step, Linear):
                     sizes = (width(term.state) for term in step.terms)
                     found += [chunk_of(self.shape) for n in sizes if chunked(n, self.shape)]
@@ -204,6 +204,7 @@ class _File:
             f"#define THREADS {self.threads}",
             f"#define SPARE ((size_t){self.spare} * TILE)",
             f"#define BLOCK_ROWS {self.blocks.rows}",
+            *[f"#define COLUMNS_IN_CACHE {COLUMNS_IN_CACHE}"] * bool(self.spare),
             *(["#define HAS_GRADIENT"] if "value_and_grad" in self.plans else []),
             *(["#define HAS_PRODUCTS"] if "hessian_product" in self.plans else []),
         ]

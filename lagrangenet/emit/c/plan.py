@@ -26,6 +26,10 @@ TILE_BYTES = 120_000
 TILE_LEAST, TILE_MOST = 128, 512
 #: From this number of components a layer's weights are read from afar, for as many samples as possible.
 WIDE_LAYER = 256
+#: Bytes of a register block of samples, with as many components as a chunk of a product has.
+CHUNK_BYTES = 32_768
+#: A product over so many components is never done in chunks: a register block has 128 bytes at most.
+UNDIVIDED = CHUNK_BYTES // 128
 #: BLAS is worth its call for a matrix with so many weights, both sides at least so long.
 BLAS_WEIGHTS, BLAS_SIDE = 2048, 24
 #: Samples times parameters from which threads are worth waking.
@@ -206,27 +210,43 @@ class Plan:
         """First fit: an array takes the place of one that is dead."""
         free: list[tuple[int, int]] = []
         for position, group in enumerate(self.groups):
-            dead = [
-                name for name, end in self.last.items() if end == position and name in self.places
-            ]
-            in_place = not isinstance(group.first, Linear) and len(loops(group.steps)) == 1
-            if in_place:  # every number is read before one is written in its place
-                free += [(self.places[n], self.kernels.widths[n]) for n in dead]
-            for array in self.stored(position):
-                width = self.kernels.width(array)
-                fits = [hole for hole in free if hole[1] >= width]
-                if fits:
-                    hole = min(fits, key=lambda h: h[1])
-                    free.remove(hole)
-                    start = hole[0]
-                    if hole[1] > width:
-                        free.append((start + width, hole[1] - width))
-                else:
-                    start = self.components
-                    self.components += width
-                self.places[key(array)] = start
-            if not in_place:
-                free += [(self.places[n], self.kernels.widths[n]) for n in dead]
+            stored = {key(a) for a in self.stored(position)}
+            freed: set[Key] = set()
+            for loop, later in later_reads(group.steps):
+                dead = [n for n in self._dead(position) if n not in later | freed]
+                freed.update(dead)
+                here = [n for n in dead if self._in_place(group, n)]
+                free += [(self.places[n], self.kernels.widths[n]) for n in here]
+                for step in loop:
+                    if key(step.target) in stored:
+                        self.places[key(step.target)] = self._hole(step.target, free)
+                free += [(self.places[n], self.kernels.widths[n]) for n in dead if n not in here]
+
+    def _dead(self, position: int) -> list[Key]:
+        """Arrays in the workspace that no later group reads."""
+        return [n for n, end in self.last.items() if end == position and n in self.places]
+
+    def _in_place(self, group: Group, array: Key) -> bool:
+        """Whether a loop reads every number of an array before it writes one in its place."""
+        step = group.first
+        if not isinstance(step, Linear):
+            return True
+        operands = [term.state for term in step.terms]
+        whole = max(map(self.kernels.width, operands)) <= UNDIVIDED  # no sum waits there
+        return whole and array not in map(key, operands)
+
+    def _hole(self, array: Ref, free: list[tuple[int, int]]) -> int:
+        """The smallest free place that is wide enough, or a new one."""
+        width = self.kernels.width(array)
+        fits = [hole for hole in free if hole[1] >= width]
+        if not fits:
+            self.components += width
+            return self.components - width
+        start, most = min(fits, key=lambda hole: hole[1])
+        free.remove((start, most))
+        if most > width:
+            free.append((start + width, most - width))
+        return start
 
 
 def phases_apart(steps: tuple[Step, ...]) -> set[Key]:
@@ -240,6 +260,13 @@ def phases_apart(steps: tuple[Step, ...]) -> set[Key]:
             }
             phase[key(step.target)] = number
     return found
+
+
+def later_reads(steps: tuple[Step, ...]) -> Iterator[tuple[list[Step], set[Key]]]:
+    """The loops of a group, each with the arrays that a later one reads."""
+    found = loops(steps)
+    for number, loop in enumerate(found):
+        yield loop, {key(a) for rest in found[number + 1 :] for step in rest for a in step.reads}
 
 
 def loops(steps: tuple[Step, ...]) -> list[list[Step]]:

@@ -6,13 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lagrangenet.emit.c.expressions import Expressions
-from lagrangenet.emit.c.plan import Group, Shape
+from lagrangenet.emit.c.plan import CHUNK_BYTES, Group, Shape
 from lagrangenet.emit.c.writer import LARGE, UNROLLED, Arguments, Writer, loaded, steps
 from lagrangenet.routines.kernels import Linear, Pointwise
 from lagrangenet.symbolic.tensor import Ref
-
-#: Bytes of a register block of samples, with as many components as a chunk of a product has.
-CHUNK_BYTES = 32_768
 
 
 @dataclass(frozen=True)
@@ -191,7 +188,7 @@ class Products(Writer):
 
         expressions = Expressions(load, self.plan.problem.strength)
         expressions.define(group.first.target, "c")
-        body = expressions.lines
+        body, stores = expressions.lines, []
         for step in group.steps:
             if isinstance(step, Pointwise):
                 name = f"s{len(body)}"
@@ -200,10 +197,10 @@ class Products(Writer):
             if step.target in stored:
                 arguments.pointer(step.target, True)
                 target = own.pointer(step.target, True)
-                body.append(f"store({target} + at, {expressions.value(step.target)});")
+                stores.append(f"store({target} + at, {expressions.value(step.target)});")
         unused = "(void)c, (void)at, (void)p, (void)i;"
         text = f"INLINE void {{name}}(V c, size_t at, int p, int i{own.parameters})\n"
-        text += "\n".join(["{", *(f"    {line}" for line in [unused, *body]), "}"])
+        text += "\n".join(["{", *(f"    {line}" for line in [unused, *body, *stores]), "}"])
         passed = "".join(f", {arguments.inside[place]}" for place in own.inside)
         return self.functions.name("finish", text), passed
 

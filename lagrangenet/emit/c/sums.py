@@ -10,6 +10,8 @@ from lagrangenet.routines.kernels import Outer, Sum
 
 #: Entries of a gradient that are written out one by one.
 FEW = 64
+#: So many columns are turned at once, and stay in the second cache; a multiple of any block of them.
+COLUMNS_IN_CACHE = 128
 
 
 class Sums(Writer):
@@ -111,6 +113,12 @@ def is_large(step: Outer, plan: Plan, shape: Shape) -> bool:
     """Whether a sum over samples turns one of its operands."""
     sides = (*map(plan.kernels.width, (step.left, step.right)), shape.tile)
     return min(sides) >= LARGE and shape.lanes >= 4
+
+
+def turned_columns(step: Outer, plan: Plan, shape: Shape) -> int:
+    """How many columns are turned at once, in whole blocks."""
+    block = 2 * shape.lanes
+    return min(-(-plan.kernels.width(step.right) // block) * block, COLUMNS_IN_CACHE)
 
 
 def _totals(rows: int, columns: int, lanes: int, signs: tuple[int, int]) -> Iterator[str]:
