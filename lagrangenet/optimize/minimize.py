@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lagrangenet.errors import DataError
+from lagrangenet.errors import DataError, ProblemError
 from lagrangenet.graph import Graph
 from lagrangenet.optimize import checkpoint as files
 from lagrangenet.optimize.certifying import certified_result
@@ -126,6 +126,8 @@ def minimize(
     (True, [0.8696, 0.1304])
     """
     began = time.perf_counter()
+    if not problem.size:
+        raise ProblemError("the problem has no parameters: there is nothing to minimize over")
     where = region(problem, bounds, constraints)
     task = Task(problem, X, Y, dtype=dtype, target=target, routines=routines, region=where)
     name, reason = choose(task) if method == AUTO else (method, "asked for")

@@ -201,7 +201,8 @@ class GraphRoutines(Loaded):
         return self._packed(self._checked(theta, "theta", self.problem.parameters))
 
     def _packed(self, arrays: Arrays) -> Array:
-        return np.concatenate([arrays[name].ravel() for name in self.problem.parameters])
+        none = np.empty(0, self.dtype)
+        return np.concatenate([none, *(arrays[n].ravel() for n in self.problem.parameters)])
 
     def unpack(self, flat: Any) -> Arrays:
         """The inverse of :meth:`pack`; the arrays are views of ``flat``."""

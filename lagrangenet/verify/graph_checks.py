@@ -14,6 +14,7 @@ from lagrangenet.verify.graph_subject import (
     Arrays,
     GraphCheck,
     GraphSubject,
+    ParameterCheck,
     blocks,
     worst,
 )
@@ -73,7 +74,7 @@ class GraphBackward(GraphCheck):
         return worst(blocks("S3", found, expected, "λ of "), len(point.Y))
 
 
-class GraphGradient(GraphCheck):
+class GraphGradient(ParameterCheck):
     """∂J/∂θ against complex steps."""
 
     name = "gradient (∂L/∂θ) against complex steps of J"
@@ -89,7 +90,7 @@ class GraphGradient(GraphCheck):
         ])  # fmt: skip
 
 
-class GraphValueAndGradient(GraphCheck):
+class GraphValueAndGradient(ParameterCheck):
     """The one-pass evaluation, the flat form for SciPy and the parameter step."""
 
     name = "value_and_grad, the flat form for SciPy and the step against complex steps of J"
@@ -160,7 +161,7 @@ class GraphResiduals(GraphCheck):
         return worst(blocks("∇L", found, expected, "∂L/∂"), len(point.Y))
 
 
-class GraphProduct(GraphCheck):
+class GraphProduct(ParameterCheck):
     """Products with a direction of the parameters, ``product`` by name, against the oracle's."""
 
     tolerance = 1e-12
@@ -220,7 +221,7 @@ class GraphGaussNewton(GraphProduct):
     product, shown, draws = "gauss_newton_product", "G v, ", 5
 
 
-class GraphSymmetry(GraphCheck):
+class GraphSymmetry(ParameterCheck):
     """⟨u, H v⟩ = ⟨v, H u⟩."""
 
     name = "Hessian- and Gauss-Newton products are symmetric"

@@ -132,6 +132,14 @@ class GraphCheck(Comparison[GraphSubject]):
     registered: ClassVar[list[type[GraphCheck]]] = []
 
 
+class ParameterCheck(GraphCheck):
+    """A comparison of what is there for every parameter."""
+
+    def inapplicable(self, subject: GraphSubject) -> str:
+        """A graph may have none."""
+        return "" if subject.problem.parameters else "the graph has no parameters"
+
+
 def blocks(label: str, found: Arrays, expected: Arrays, symbol: str = "") -> list[Block]:
     """One block for each array of the oracle; one that the code lacks is infinitely far."""
     missing = np.full((0,), np.nan)

@@ -59,9 +59,11 @@ class Batch:
 
     def named(self, vector: Array) -> dict[str, Array]:
         """A vector over all variables as arrays by name."""
-        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes.values()])
-        parts = np.split(vector, ends[:-1])
-        return {n: p.reshape(s) for (n, s), p in zip(self.shapes.items(), parts, strict=True)}
+        found, start = {}, 0
+        for name, shape in self.shapes.items():
+            end = start + int(np.prod(shape))
+            found[name], start = vector[start:end].reshape(shape), end
+        return found
 
 
 def constants(arrays: Arrays) -> dict[str, Array]:
