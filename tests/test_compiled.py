@@ -404,8 +404,13 @@ def numbers(problem, samples):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize(
     ("widths", "samples"),
-    [([64, 64, 64, 10], 128), ([784, 512, 512, 10], 256), ([1024, 2048, 512], 512)],
-    ids=str,
+    [
+        ([64, 64, 64, 10], 128),
+        ([32] * 51, 64),
+        ([784, 512, 512, 10], 256),
+        ([1024, 2048, 1024], 512),
+    ],
+    ids=["medium", "deep", "large", "wide"],
 )
 def test_memory_of_a_compiled_objective(widths, samples, dtype, tmp_path):
     """Workspace, data, parameters and gradient: no more than 1.3 times what has to be there."""
