@@ -3,9 +3,10 @@
 An :class:`Uncertain` array is a value in long double, and how far from it a calculation in a shorter
 type may be: Wilkinson's running error analysis [1]_. An operation moves each operand to the ends of
 its bound; then it rounds, by ``eps`` of its result (a function by ``ULPS`` of them, a sum by one for
-each term, in any order), and what underflows is lost (``tiny``). A comparison that the bounds leave
-open may take either branch. A bound that overflows is infinite: it says nothing. Nothing is measured
-on the code that is judged.
+each term, in any order), and what underflows is lost (``tiny``), also of what is given: XLA takes
+numbers below the smallest normal one for zero. A comparison that the bounds leave open may take
+either branch. A bound that overflows is infinite: it says nothing. Nothing is measured on the code
+that is judged.
 
 Where long double is no longer than double (:data:`LONGER`) nothing can be said of double.
 
@@ -106,7 +107,7 @@ class Uncertain(NDArrayOperatorsMixin):
         result = self.moved(function, *operands)
         if function in _SUMS:  # of longer sums in any order: by the terms, not by what is left
             scale = sum(abs(operand.value) for operand in operands)
-            return self.like(result.value, result.error + self.eps * scale)
+            return self.like(result.value, result.error + self.eps * scale + self.tiny)
         if function in _EXACT:
             return result
         return result.rounded(1 if function in _ROUNDED else ULPS)
@@ -122,7 +123,7 @@ class Uncertain(NDArrayOperatorsMixin):
         """A sum in any order."""
         value = self.value.sum(**how)
         terms = self.value.size / np.size(value)
-        rounding = terms * self.eps * abs(self.value).sum(**how)
+        rounding = terms * (self.eps * abs(self.value).sum(**how) + self.tiny)
         return self.like(value, self.error.sum(**how) + rounding)
 
     def max(self, **how):
@@ -188,7 +189,7 @@ def _named(name):
 
 def _results(run, point):
     theta, p = (_layers(point.problem, vector, point.dtype) for vector in (point.theta, point.p))
-    X, Y = (Uncertain(a, np.zeros(a.shape), point.dtype) for a in (point.X, point.Y))
+    X, Y = (_given(a, point.dtype) for a in (point.X, point.Y))
     states = run["forward"](theta, X)
     multipliers = run["backward"](theta, states, Y)
     tangents = run["tangent"](theta, X, states, p)
@@ -203,9 +204,15 @@ def _results(run, point):
     return J, J, *map(_vector, vectors)
 
 
+def _given(array, dtype):
+    """Numbers that are exact, unless they are below the smallest normal one."""
+    lost = np.where(abs(array) < np.finfo(dtype).tiny, abs(array), 0)
+    return Uncertain(array, lost, dtype)
+
+
 def _layers(problem, vector, dtype):
     """A flat vector as one tuple of arrays for each layer."""
-    exact, theta, at = Uncertain(vector, np.zeros(vector.shape), dtype), [], 0
+    exact, theta, at = _given(vector, dtype), [], 0
     for shapes in problem.shapes:
         arrays = []
         for shape in shapes:

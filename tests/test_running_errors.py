@@ -39,6 +39,19 @@ def test_results_are_within_small_bounds(dtype):
 
 
 @every_dtype
+def test_data_below_the_normal_numbers_may_be_taken_for_zero(dtype):
+    problem = chain([3, 4, 2], "tanh")
+    point = Point(problem, 7, dtype)
+    point.X = (point.X * (np.finfo(dtype).tiny / 8)).astype(dtype)
+    point.Y = 1000 * point.Y
+    code = dataclasses.replace(stages(problem), dtype=dtype)
+    bounds = uncertain(code, point)
+    point.X = np.zeros_like(point.X)
+    for found, right in zip(results(code, point), bounds, strict=True):
+        assert np.all(np.abs(found - right.value) <= right.error)
+
+
+@every_dtype
 @pytest.mark.parametrize("function", [np.exp, np.sin, np.tanh, np.log, np.sqrt])
 def test_a_function_moves_with_its_argument(function, dtype):
     x = np.linspace(0.1, 9, 50).astype(dtype)
