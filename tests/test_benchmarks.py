@@ -175,9 +175,10 @@ def test_the_costs_of_exact_times_are_those_that_made_them():
 
 
 @pytest.mark.slow
-def test_auto_is_almost_the_best_target_of_the_suite():
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_auto_is_almost_the_best_target_of_the_suite(activation):
     """Never more than 1.15 times slower, whatever is installed."""
-    done = run("auto", "--json", "--rounds", "5")
+    done = run("auto", "--json", "--rounds", "5", "--activation", activation)
     assert done.returncode == 0, done.stderr
     worst = max(json.loads(done.stdout)["choices"], key=lambda row: row["ratio"])
     assert worst["ratio"] <= 1.15, worst

@@ -259,6 +259,14 @@ def emit(program: Program) -> str:
     return whole(program, NumbaPrinter(program.problem))
 
 
-_COST = Cost(call=1.7e-6, line=9.1e-8, row=3.5e-9, value=1.4e-11, exponential=1e-9, function=1.2e-8)
+_COST = Cost(
+    call=1.7e-6,
+    line=9.1e-8,
+    row=4.9e-9,
+    value=1.4e-11,
+    exponential=1e-9,
+    function=1.2e-8,
+    flop=1.1e-11,
+)
 _SUMMARY = "Numba, loops compiled by LLVM in the first call, for seconds"
 TARGETS.add(Target("numba", _SUMMARY, emit, package="numba", extra="numba", cost=_COST))

@@ -50,7 +50,7 @@ class Cost:
     value: float = 4.4e-10
     exponential: float = 1.7e-9
     function: float = 0.0
-    flop: float = 1.1e-11
+    flop: float = 1.15e-11
 
 
 @dataclass(frozen=True)

@@ -288,7 +288,7 @@ def emit(program: Program) -> str:
     return whole(program, WorkspacePrinter(program.problem))
 
 
-_COST = Cost(call=1.6e-6, line=1.1e-6, row=4.6e-9, value=3.6e-10, exponential=1.1e-9, flop=1e-11)
+_COST = Cost(call=1.6e-6, line=1.1e-6, row=4.6e-9, value=5e-10, exponential=1.1e-9, flop=1.12e-11)
 TARGETS.add(
     Target("numpy-workspace", "NumPy that allocates nothing; runs everywhere", emit, cost=_COST)
 )
