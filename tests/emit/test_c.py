@@ -480,10 +480,11 @@ def test_every_wrong_sign_is_caught():
 
 
 def assert_caught(problem, sources):
-    point = Point(problem, 11)
+    points = [Point(problem, 11, seed=seed) for seed in range(4)]  # a relu may be off in some
     for source in sources:
         with pytest.raises(AssertionError):
-            point.assert_right(point.engine(source))
+            for point in points:
+                point.assert_right(point.engine(source))
 
 
 # -- memory ----------------------------------------------------------------------------------------
