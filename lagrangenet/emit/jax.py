@@ -84,5 +84,5 @@ def emit(program: Program) -> str:
 
 
 # Of a call 20 µs are its compilation of about 2 s, shared by 100,000 calls.
-_COST = Cost(call=3.1e-5, line=6.9e-7, row=1.7e-9, value=6.1e-10, exponential=0, flop=1.3e-11)
+_COST = Cost(call=3.1e-5, line=9.2e-7, row=1.7e-9, value=6.1e-10, exponential=0, flop=1.3e-11)
 TARGETS.add(Target("jax", "JAX, compiled by XLA", emit, package="jax", extra="jax", cost=_COST))
