@@ -483,8 +483,12 @@ def assert_caught(problem, sources):
     points = [Point(problem, 11, seed=seed) for seed in range(4)]  # a relu may be off in some
     for source in sources:
         with pytest.raises(AssertionError):
-            for point in points:
-                point.assert_right(point.engine(source))
+            assert_right(points, source)
+
+
+def assert_right(points, source):
+    for point in points:
+        point.assert_right(point.engine(source))
 
 
 # -- memory ----------------------------------------------------------------------------------------
