@@ -211,20 +211,18 @@ class Plan:
         free: list[tuple[int, int]] = []
         for position, group in enumerate(self.groups):
             stored = {key(a) for a in self.stored(position)}
-            freed: set[Key] = set()
-            for loop, later in later_reads(group.steps):
-                dead = [n for n in self._dead(position) if n not in later | freed]
-                freed.update(dead)
-                here = [n for n in dead if self._in_place(group, n)]
-                free += [(self.places[n], self.kernels.widths[n]) for n in here]
+            for loop, ended in last_reads(group.steps):
+                holes = {
+                    name: (self.places[name], self.kernels.widths[name])
+                    for name, end in self.last.items()
+                    if end == position and name in ended and name in self.places
+                }
+                here = {name for name in holes if self._in_place(group, name)}
+                free += [hole for name, hole in holes.items() if name in here]
                 for step in loop:
                     if key(step.target) in stored:
                         self.places[key(step.target)] = self._hole(step.target, free)
-                free += [(self.places[n], self.kernels.widths[n]) for n in dead if n not in here]
-
-    def _dead(self, position: int) -> list[Key]:
-        """Arrays in the workspace that no later group reads."""
-        return [n for n, end in self.last.items() if end == position and n in self.places]
+                free += [hole for name, hole in holes.items() if name not in here]
 
     def _in_place(self, group: Group, array: Key) -> bool:
         """Whether a loop reads every number of an array before it writes one in its place."""
@@ -262,11 +260,12 @@ def phases_apart(steps: tuple[Step, ...]) -> set[Key]:
     return found
 
 
-def later_reads(steps: tuple[Step, ...]) -> Iterator[tuple[list[Step], set[Key]]]:
-    """The loops of a group, each with the arrays that a later one reads."""
+def last_reads(steps: tuple[Step, ...]) -> Iterator[tuple[list[Step], set[Key]]]:
+    """The loops of a group, each with the arrays that it reads and no later one does."""
     found = loops(steps)
+    reads = [{key(a) for step in loop for a in step.reads} for loop in found]
     for number, loop in enumerate(found):
-        yield loop, {key(a) for rest in found[number + 1 :] for step in rest for a in step.reads}
+        yield loop, reads[number].difference(*reads[number + 1 :])
 
 
 def loops(steps: tuple[Step, ...]) -> list[list[Step]]:
